@@ -1,0 +1,121 @@
+//! The pure face of a mapper: what its author writes.
+
+use std::{fmt, future::Future};
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
+use crate::{BindError, Bus, BusKey, Cost, DataType, Error, Point, PointId, Refusal, Result, Sequence, Value};
+
+/// What a mapper can do; `mapper-testkit` selects its cases by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capability {
+    /// Points can be asked for.
+    pub read: bool,
+    /// Points can be written.
+    pub write: bool,
+    /// Values arrive unasked ([`Bus::idle`]).
+    pub unsolicited: bool,
+    /// The types that a point may have.
+    pub types: &'static [DataType],
+}
+
+/// What one answer says of one point.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decoded {
+    /// The point.
+    pub point: PointId,
+    /// Its raw value, or why it has none.
+    pub result: Result<Value, Refusal>,
+}
+
+/// One protocol. Everything here but [`Protocol::open`] is pure: no I/O, no clock, no state.
+pub trait Protocol: Send + Sync + Sized + 'static {
+    /// The key in YAML, the cargo feature, the crate's suffix and the folder: `modbus`.
+    const NAME: &'static str;
+
+    /// How to reach a device: what stands under `spec.protocol.<NAME>`. Deny unknown fields.
+    type Endpoint: DeserializeOwned + JsonSchema + Send + Sync + 'static;
+    /// Where a property lives: what stands under `spec.properties[].<NAME>`. Deny unknown fields.
+    type Address: DeserializeOwned + JsonSchema + Send + Sync + 'static;
+    /// A device, checked once: all that planning and decoding need.
+    type Bound: Send + Sync + 'static;
+    /// One question. It displays as one line for logs: function, place, unit.
+    type Request: fmt::Debug + fmt::Display + Send + Sync + 'static;
+    /// The reply to it, a refusal by the device included.
+    type Answer: Send + 'static;
+    /// What came unasked; [`std::convert::Infallible`] if nothing does.
+    type Frame: Send + 'static;
+    /// What was learnt of a device while asking it (holes, limits); `()` if nothing is.
+    type Learnt: Default + Send + 'static;
+    /// The I/O.
+    type Bus: Bus<Self>;
+
+    /// What this mapper can do.
+    fn capability(&self) -> Capability;
+
+    /// What must not be shared, for this endpoint.
+    fn bus_key(&self, endpoint: &Self::Endpoint) -> BusKey;
+
+    /// Checks a device's spec once, and keeps what the other steps need.
+    ///
+    /// # Errors
+    /// *All* mistakes, each with its place and what would be accepted; one never hides another.
+    fn bind(&self, endpoint: Self::Endpoint, points: Vec<Point<Self::Address>>) -> Result<Self::Bound, Vec<BindError>>;
+
+    /// Requests to run once before the first poll, after the bus was opened or the device joined it (subscriptions,
+    /// log-in). Their answers are decoded like any other.
+    fn prepare(&self, _bound: &Self::Bound) -> Vec<Sequence<Self::Request>> {
+        Vec::new()
+    }
+
+    /// The requests that read these points, in order. Every wanted point that can be read is in exactly one.
+    fn plan(&self, bound: &Self::Bound, wanted: &[PointId], learnt: &Self::Learnt) -> Vec<Sequence<Self::Request>>;
+
+    /// The requests that write these raw values, in order. The core has checked access and range.
+    ///
+    /// # Errors
+    /// The first value that has no form on the wire, such as a text that is too long.
+    fn plan_write(
+        &self,
+        bound: &Self::Bound,
+        values: &[(PointId, Value)],
+    ) -> Result<Vec<Sequence<Self::Request>>, (PointId, Refusal)>;
+
+    /// How long the request keeps the bus.
+    fn cost(&self, bound: &Self::Bound, request: &Self::Request) -> Cost;
+
+    /// The points that a request reads: what fails with it.
+    fn points<'a>(&self, request: &'a Self::Request) -> &'a [PointId];
+
+    /// What the answer says of each point that the request was for. A write's answer says nothing, or refusals.
+    fn decode(&self, bound: &Self::Bound, request: &Self::Request, answer: &Self::Answer, out: &mut Vec<Decoded>);
+
+    /// Learns from an exchange; true if the requests must be planned anew.
+    fn learn(
+        &self,
+        _bound: &Self::Bound,
+        _request: &Self::Request,
+        _outcome: Result<&Self::Answer, &Error>,
+        _learnt: &mut Self::Learnt,
+    ) -> bool {
+        false
+    }
+
+    /// What the frames of this device are marked with; none if it sends nothing unasked.
+    fn frame_source(&self, _bound: &Self::Bound) -> Option<String> {
+        None
+    }
+
+    /// The mark of a frame, to be matched with [`Protocol::frame_source`].
+    fn source_of<'a>(&self, frame: &'a Self::Frame) -> &'a str;
+
+    /// What a frame of this device says of its points.
+    fn decode_frame(&self, _bound: &Self::Bound, _frame: &Self::Frame, _out: &mut Vec<Decoded>) {}
+
+    /// Opens the bus that this device is on. It may be dropped while pending.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Unreachable`], with what was tried.
+    fn open(&self, bound: &Self::Bound) -> impl Future<Output = Result<Self::Bus>> + Send;
+}

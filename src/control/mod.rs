@@ -1,0 +1,1 @@
+//! The control path: source -> resolve -> validate -> diff -> apply, and status back. It runs without a broker.

@@ -1,0 +1,1 @@
+//! The data path: bus -> Reading -> filter -> outbox -> encode -> publish. It runs without a cluster.

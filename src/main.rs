@@ -1,0 +1,3 @@
+//! The command line's entry: parse, run, print the error chain.
+
+fn main() {}

@@ -1,0 +1,119 @@
+//! A device as the daemon means it: validated, merged with its model, its address bound by the mapper. Nothing past
+//! validation reads the resource itself.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use fieldgate_crds::OnDrift;
+use mapper_api::{Access, BoundDevice, DataType, PointId, Value};
+use mapper_values::Shape;
+
+/// The name of a device: namespace and name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DeviceId {
+    /// Its namespace; `default` without a cluster, unless the file says otherwise.
+    pub namespace: Arc<str>,
+    /// Its name within the namespace.
+    pub name: Arc<str>,
+}
+
+impl DeviceId {
+    /// A device of this namespace and name.
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for DeviceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// A validated device.
+pub struct Device {
+    /// Its name.
+    pub id: DeviceId,
+    /// The resource's identity: another one under the same name is another device.
+    pub uid: String,
+    /// The generation of the spec; counted by the file source where there is no API server.
+    pub generation: i64,
+    /// Its DeviceModel, if it names one.
+    pub model: Option<String>,
+    /// The default poll period.
+    pub poll_every: Duration,
+    /// The properties; the index of each is its [`PointId`].
+    pub properties: Vec<Property>,
+    /// Endpoint and addresses, checked by the mapper.
+    pub bound: Arc<dyn BoundDevice>,
+    /// The merged spec in canonical form: two devices of equal spec are the same work.
+    pub spec: serde_json::Value,
+}
+
+impl Device {
+    /// The property of a point.
+    pub fn property(&self, point: PointId) -> &Property {
+        &self.properties[usize::from(point)]
+    }
+
+    /// The points of one period, for each period, shortest first. What cannot be read is left out.
+    pub fn poll_groups(&self) -> Vec<(Duration, Vec<PointId>)> {
+        let mut groups = std::collections::BTreeMap::<Duration, Vec<PointId>>::new();
+        for (point, property) in (0..).zip(&self.properties) {
+            if property.access.can_read() {
+                groups.entry(property.poll_every).or_default().push(point);
+            }
+        }
+        groups.into_iter().collect()
+    }
+}
+
+/// A validated property.
+#[derive(Debug, Clone)]
+pub struct Property {
+    /// The key in every payload.
+    pub name: Arc<str>,
+    /// The type on the wire.
+    pub data_type: DataType,
+    /// The unit of measure.
+    pub unit: Option<String>,
+    /// Which ways it may be used.
+    pub access: Access,
+    /// Between raw value and value: scale, offset, labels.
+    pub shape: Shape,
+    /// The least value that may be written.
+    pub min: Option<f64>,
+    /// The greatest value that may be written.
+    pub max: Option<f64>,
+    /// How often it is read.
+    pub poll_every: Duration,
+    /// How old a value may be before it counts as stale.
+    pub max_age: Duration,
+    /// The wanted value.
+    pub desired: Option<Desired>,
+    /// Which readings are published.
+    pub publish: Publish,
+}
+
+/// A wanted value, in both forms.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Desired {
+    /// As the spec gives it.
+    pub value: Value,
+    /// As it is written: unscaled, rounded, of the wire's type.
+    pub raw: Value,
+    /// How far the value found may be from it and still count as equal; none means equal as encoded.
+    pub tolerance: Option<f64>,
+    /// What to do when the device no longer holds it.
+    pub on_drift: OnDrift,
+}
+
+/// Which readings are published. The default lets every reading pass.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Publish {
+    /// Only changes.
+    pub on_change: bool,
+    /// Only changes by more than this, in the property's own unit.
+    pub deadband: Option<f64>,
+    /// At least this often, whatever else is said.
+    pub at_least_every: Option<Duration>,
+}

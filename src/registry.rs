@@ -1,0 +1,13 @@
+//! The only file that names protocols. A protocol is one line here, one cargo feature and one folder under `mappers/`.
+
+use std::sync::Arc;
+
+use mapper_api::Mapper;
+
+/// The mappers that this binary was built with.
+pub fn mappers() -> Vec<Arc<dyn Mapper>> {
+    vec![
+        // modbus
+        // virtual
+    ]
+}
