@@ -55,9 +55,9 @@ impl Subscriber {
             Version::V5 => tokio::spawn(run_v5(id, port, filter, qos, h, s)),
             Version::V4 => tokio::spawn(run_v4(id, port, filter, qos, h, s)),
         };
-        let subscriber = Self { heard, subscribed, task };
-        subscriber.subscribed(1).await;
-        subscriber
+        let this = Self { heard, subscribed, task };
+        this.subscribed(1).await;
+        this
     }
 
     /// Waits until it has subscribed this often: once more after every restart of the broker.
