@@ -4,7 +4,12 @@
 
 mod common;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use common::{
     broker::Broker,
@@ -30,16 +35,16 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/mqtt")
 }
 
-fn load(path: PathBuf) -> Json {
-    serde_json::from_str(&std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))).unwrap()
+fn load(path: &Path) -> Json {
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))).unwrap()
 }
 
 fn example(name: &str) -> Json {
-    load(folder().join("examples").join(format!("{name}.json")))
+    load(&folder().join("examples").join(format!("{name}.json")))
 }
 
 fn fits(schema: &str, value: &Json) {
-    let schema = load(folder().join(format!("{schema}.schema.json")));
+    let schema = load(&folder().join(format!("{schema}.schema.json")));
     assert_eq!(mistakes(&schema, value, "$"), Vec::<String>::new(), "{value}");
 }
 
@@ -62,7 +67,7 @@ fn every_example_fits_its_schema_and_every_schema_has_one() {
 
 #[test]
 fn the_schemas_refuse() {
-    let schema = load(folder().join("readings.schema.json"));
+    let schema = load(&folder().join("readings.schema.json"));
     for (key, wrong) in
         [("seq", json!("1")), ("time", json!("yesterday")), ("historical", json!(false)), ("values", json!([]))]
     {
@@ -251,7 +256,7 @@ fn the_list_of_devices_stays_below_its_limit() {
         let json: Json = serde_json::from_slice(&bytes).unwrap();
         fits("bridge-devices", &json);
         let found = json["devices"].as_object().unwrap().len();
-        assert_eq!(json["notListed"].as_u64().unwrap() as usize + found, ready + not);
+        assert_eq!(json["notListed"], ready + not - found);
         assert!(found > 0 && listed.is_none_or(|n| n == found), "{found}");
     }
 }
