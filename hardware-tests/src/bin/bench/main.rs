@@ -30,10 +30,10 @@ parts (all of them if none is named):
   size      the stripped release binary with Modbus and MQTT only
 
 options:
-  --gateway PATH  the program to measure; without it `cargo build --release` makes it
-  --seconds N     length of a window (default 10)
-  --rounds N      windows of each program, taken in turn (default 3)
-  --full          serial windows of 5 minutes instead of 1
+  --gateway PATH    the program to measure; without it `cargo build --release` makes it
+  --seconds N       length of a window (default 10)
+  --rounds N        windows of each program, taken in turn (default 3)
+  --full            serial windows of 5 minutes instead of 1
   --reference-only  the C program alone, to see what the machine gives
 
 example: cargo figures w1 latency --seconds 30";
