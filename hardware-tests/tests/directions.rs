@@ -36,6 +36,12 @@ fn output(program: &str, args: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
+/// The files of the repository that fit a pattern (`*` crosses folders), new ones included, deleted ones not.
+fn files(pattern: &str) -> Vec<String> {
+    let files = output("git", &["ls-files", "--cached", "--others", "--exclude-standard", "--", pattern]);
+    files.lines().filter(|path| root().join(path).exists()).map(str::to_owned).collect()
+}
+
 /// The workspace's packages: name to manifest.
 fn members() -> BTreeMap<String, PathBuf> {
     let metadata = output(env!("CARGO"), &["metadata", "--no-deps", "--locked", "--format-version", "1"]);
@@ -60,10 +66,10 @@ fn dependencies(package: &str) -> BTreeSet<String> {
 
 /// The packages of `dependencies` that are named, or belong to a family that is (`kube` names `kube-client`).
 fn forbidden<'a>(dependencies: &'a BTreeSet<String>, names: &[&str]) -> Vec<&'a String> {
-    let named = |package: &str, name: &str| {
-        package.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    let of_family = |package: &str, family: &&str| {
+        package.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
     };
-    dependencies.iter().filter(|package| names.iter().any(|name| named(package, name))).collect()
+    dependencies.iter().filter(|package| names.iter().any(|family| of_family(package, family))).collect()
 }
 
 /// The members of the workspace among a package's dependencies.
@@ -138,20 +144,15 @@ fn the_daemon_names_protocols_in_its_registry_only() {
     let allowed = allowed();
     let mut used = BTreeSet::new();
     let mut found = Vec::new();
-    for path in output("git", &["ls-files", "--cached", "--others", "--exclude-standard", "src"]).lines() {
-        let test = path.ends_with("/tests.rs") || path.contains("/tests/");
-        if path == "src/registry.rs" {
+    for path in files("src/*.rs") {
+        if path == "src/registry.rs" || path.ends_with("/tests.rs") || path.contains("/tests/") {
             continue;
         }
-        let Some(source) =
-            (!test && path.ends_with(".rs")).then(|| fs::read_to_string(root().join(path)).ok()).flatten()
-        else {
-            continue;
-        };
+        let source = fs::read_to_string(root().join(&path)).expect(&path);
         for (number, line) in program_text(&source) {
             let words = line.split(|c: char| !c.is_ascii_alphanumeric()).map(str::to_lowercase);
             let Some(protocol) = words.into_iter().find(|word| protocols.contains(word)) else { continue };
-            match allowed.keys().find(|entry| path == *entry || entry.ends_with('/') && path.starts_with(*entry)) {
+            match allowed.keys().find(|entry| path == **entry || entry.ends_with('/') && path.starts_with(*entry)) {
                 Some(entry) => _ = used.insert(entry.clone()),
                 None => found.push(format!("{path}:{number} names {protocol}")),
             }
@@ -171,7 +172,7 @@ fn a_protocol_is_a_folder_a_feature_a_registry_line_and_an_example() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("Cargo.toml");
     let registry = fs::read_to_string(root().join("src/registry.rs")).expect("src/registry.rs");
     let registered: Vec<&str> = program_text(&registry).map(|(_, line)| line).collect();
-    let examples = output("git", &["ls-files", "--cached", "--others", "--exclude-standard", "examples"]);
+    let examples = files("examples/*.yaml");
     for (package, protocol) in mappers() {
         let folder = root().join("mappers").join(&protocol);
         assert!(folder.join("Cargo.toml").exists(), "{package} does not lie in mappers/{protocol}");
@@ -180,7 +181,7 @@ fn a_protocol_is_a_folder_a_feature_a_registry_line_and_an_example() {
         let line = registered.iter().any(|line| line.contains(&package.replace('-', "_")));
         assert!(line, "src/registry.rs does not register {package}");
         let key = format!("{protocol}:");
-        let shown = examples.lines().filter(|path| path.ends_with(".yaml")).find(|path| {
+        let shown = examples.iter().find(|path| {
             let text = fs::read_to_string(root().join(path)).unwrap_or_default();
             text.lines().any(|line| line.trim_start().starts_with(&key))
         });
@@ -204,8 +205,8 @@ fn every_manifest_inherits_the_lints() {
 
 #[test]
 fn the_top_level_holds_what_is_named() {
-    let files = output("git", &["ls-files", "--cached", "--others", "--exclude-standard"]);
-    let top: BTreeSet<&str> = files.lines().filter_map(|path| path.split('/').next()).collect();
+    let files = files("*");
+    let top: BTreeSet<&str> = files.iter().filter_map(|path| path.split('/').next()).collect();
     let foreign: Vec<_> = top.iter().filter(|name| !name.starts_with('.') && !TOP_LEVEL.contains(name)).collect();
     assert!(foreign.is_empty(), "{foreign:?}: not among {TOP_LEVEL:?}");
 }
