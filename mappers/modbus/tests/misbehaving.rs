@@ -1,5 +1,7 @@
 //! Peers that misbehave, each in its own way: what they say never becomes a value, and the next answer is right.
 
+#![allow(clippy::unwrap_used)] // a test
+
 mod common;
 
 use common::{Peer, pause, poll, registers, sealed, write};
