@@ -8,6 +8,7 @@ use mapper_api::Mapper;
 pub fn mappers() -> Vec<Arc<dyn Mapper>> {
     vec![
         // modbus
-        // virtual
+        #[cfg(feature = "virtual")]
+        Arc::new(mapper_virtual::Virtual),
     ]
 }
