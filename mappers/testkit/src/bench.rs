@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 pub struct Bench {
     pub(crate) mapper: Arc<dyn Mapper>,
     pub(crate) setup: Setup,
-    _keep: Option<Box<dyn Any>>,
+    keep: Vec<Box<dyn Any>>,
 }
 
 #[derive(Clone, Deserialize)]
@@ -79,7 +79,7 @@ impl Bench {
     /// A mapper and a device that answers. The environment may put another in its place, see the crate's page.
     pub fn new(mapper: Arc<dyn Mapper>, live: Device) -> Self {
         let setup = chosen(mapper.name()).unwrap_or(Setup { live, silent: None });
-        Self { mapper, setup, _keep: None }
+        Self { mapper, setup, keep: Vec::new() }
     }
 
     /// A device that never answers, on the live one's bus if the protocol allows that.
@@ -94,7 +94,7 @@ impl Bench {
     /// Keeps a simulator running until the case is over.
     #[must_use]
     pub fn keep(mut self, simulator: impl Any) -> Self {
-        self._keep = Some(Box::new(simulator));
+        self.keep.push(Box::new(simulator));
         self
     }
 

@@ -1,5 +1,7 @@
 //! The promises of the contract, each a case.
 
+#![allow(clippy::unused_async)] // every case is called alike
+
 use std::{
     collections::BTreeMap,
     future::Future,
@@ -101,11 +103,11 @@ pub async fn requests_are_one_line_of_sane_cost(bench: &Bench) {
     sequences.extend(bound.plan(&readable(live), &bound.learnt()));
     sequences.extend(bound.plan_write(&writes(live)).expect("the bench's values can be written"));
     for request in requests(&sequences) {
-        let line = request.to_string();
-        assert!(!line.trim().is_empty() && !line.contains('\n') && line.len() <= 200, "{line:?}");
+        let text = request.to_string();
+        assert!(!text.trim().is_empty() && !text.contains('\n') && text.len() <= 200, "{text:?}");
         let cost = bound.cost(request);
-        assert!(cost.wire <= cost.longest && cost.longest > Duration::ZERO, "{line}: {cost:?}");
-        assert!(cost.longest <= Duration::from_secs(120), "{line}: nobody waits for {:?}", cost.longest);
+        assert!(cost.wire <= cost.longest && cost.longest > Duration::ZERO, "{text}: {cost:?}");
+        assert!(cost.longest <= Duration::from_secs(120), "{text}: nobody waits for {:?}", cost.longest);
     }
 }
 
