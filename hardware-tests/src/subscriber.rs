@@ -84,11 +84,6 @@ impl Subscriber {
         Ok(Self { tally, stream })
     }
 
-    /// Forgets everything.
-    pub fn reset(&self) {
-        *self.lock() = Tally::default();
-    }
-
     /// Starts counting anew, but remembers when each device was last heard, so that a gap across this moment counts.
     pub fn mark(&self) {
         let mut tally = self.lock();
