@@ -170,7 +170,7 @@ impl<P: Protocol> Mapper for P {
         let mut errors = Vec::new();
         let endpoint = parse::<P::Endpoint>(At::Endpoint, endpoint).map_err(|e| errors.push(e)).ok();
         let types = Protocol::capability(&*self).types;
-        let mut parsed = Vec::with_capacity(points.len());
+        let mut typed = Vec::with_capacity(points.len());
         for (id, point) in (0..).zip(points) {
             if !types.contains(&point.data_type) {
                 let accepted = types.iter().map(|t| t.name()).collect::<Vec<_>>().join(", ");
@@ -181,7 +181,7 @@ impl<P: Protocol> Mapper for P {
                 ));
             }
             match parse::<P::Address>(At::Address(id), point.address) {
-                Ok(address) => parsed.push(Point {
+                Ok(address) => typed.push(Point {
                     address,
                     data_type: point.data_type,
                     order: point.order,
@@ -194,7 +194,7 @@ impl<P: Protocol> Mapper for P {
         match endpoint {
             Some(endpoint) if errors.is_empty() => {
                 let key = self.bus_key(&endpoint);
-                let bound = Protocol::bind(&*self, endpoint, parsed)?;
+                let bound = Protocol::bind(&*self, endpoint, typed)?;
                 Ok(Arc::new(Joined { protocol: self, key, bound }))
             }
             _ => Err(errors),
