@@ -45,6 +45,8 @@ pub(crate) struct Spot {
     /// Length in bytes of a text; 0 for the other types.
     pub size: u16,
     pub readable: bool,
+    /// It was written in the other notation.
+    pub by_reference: bool,
 }
 
 impl Spot {
@@ -263,6 +265,7 @@ fn spot(id: PointId, point: &Point<Address>, limits: Limits, errors: &mut Vec<Bi
         order: point.order,
         size: if is_text { size } else { 0 },
         readable: point.access.can_read(),
+        by_reference: point.address.reference.is_some(),
     })
 }
 

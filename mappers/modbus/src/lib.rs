@@ -8,6 +8,7 @@ mod config;
 mod fits;
 mod line;
 mod plan;
+mod replay;
 mod request;
 #[cfg(feature = "sim")]
 pub mod sim;
@@ -117,6 +118,18 @@ impl Protocol for Modbus {
 
     fn source_of<'a>(&self, frame: &'a Infallible) -> &'a str {
         match *frame {}
+    }
+
+    fn notes(&self, bound: &Bound) -> Vec<BindError> {
+        replay::notes(bound)
+    }
+
+    fn sample_schema(&self) -> Option<serde_json::Value> {
+        Some(mapper_api::schema_of::<replay::Recording>())
+    }
+
+    fn replay(&self, bound: &Bound, sample: &serde_json::Value) -> Result<Vec<Decoded>, String> {
+        replay::replay(bound, sample)
     }
 
     async fn open(&self, bound: &Bound) -> Result<ModbusBus> {
