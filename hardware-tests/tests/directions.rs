@@ -112,7 +112,7 @@ fn the_contract_stands_on_nothing_of_ours_and_on_no_runtime() {
 
 #[test]
 fn the_resources_are_types_without_client_runtime_or_protocol() {
-    assert_eq!(own("fieldgate-crds"), ["mapper-api"]);
+    assert_eq!(own("fieldgate-crds"), ["mapper-api", "mapper-values"]);
     let dependencies = dependencies("fieldgate-crds");
     let found =
         forbidden(&dependencies, &["tokio", "hyper", "tower", "rustls", "rumqttc", "kube-client", "kube-runtime"]);
