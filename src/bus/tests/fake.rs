@@ -121,6 +121,10 @@ impl Fake {
         self.world(|w| w.log.clone())
     }
 
+    pub fn recorder(&self) -> Arc<Recorder> {
+        Arc::new(Recorder { begun: self.world(|w| w.begun), events: Mutex::default() })
+    }
+
     /// A device of this unit with one request a point.
     pub fn member(&self, unit: u8, points: PointId, period: Duration, extra: &Json) -> (Member, Arc<Recorder>) {
         let mut endpoint = json!({ "unit": unit });
@@ -134,7 +138,7 @@ impl Fake {
             access: Access::ReadWrite,
         };
         let bound = Arc::new(self.clone()).bind(&endpoint, (0..points).map(point).collect()).unwrap();
-        let recorder = Arc::new(Recorder { begun: self.world(|w| w.begun), events: Mutex::default() });
+        let recorder = self.recorder();
         let groups = if points == 0 { vec![] } else { vec![(period, (0..points).collect())] };
         let id = DeviceId::new("default", &format!("d{unit}"));
         (Member { id, bound, groups, observer: recorder.clone() }, recorder)
