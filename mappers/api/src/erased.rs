@@ -51,6 +51,8 @@ pub trait Mapper: Send + Sync {
     fn endpoint_schema(&self) -> Json;
     /// The schema of what stands under `spec.properties[].<name>`.
     fn address_schema(&self) -> Json;
+    /// [`Protocol::sample_schema`].
+    fn sample_schema(&self) -> Option<Json>;
     /// Parses and checks a device. The addresses stand in the order of the device's properties.
     ///
     /// # Errors
@@ -93,6 +95,13 @@ pub trait BoundDevice: Send + Sync {
     fn source_of<'a>(&self, frame: &'a DynFrame) -> &'a str;
     /// [`Protocol::decode_frame`].
     fn decode_frame(&self, frame: &DynFrame, out: &mut Vec<Decoded>);
+    /// [`Protocol::notes`].
+    fn notes(&self) -> Vec<BindError>;
+    /// [`Protocol::replay`].
+    ///
+    /// # Errors
+    /// The sample is no recorded answer of this protocol.
+    fn replay(&self, sample: &Json) -> Result<Vec<Decoded>, String>;
     /// [`Protocol::open`].
     fn open(&self) -> BoxFuture<'_, Result<Box<dyn DynBus>>>;
 }
@@ -160,6 +169,10 @@ impl<P: Protocol> Mapper for P {
 
     fn address_schema(&self) -> Json {
         schema_of::<P::Address>()
+    }
+
+    fn sample_schema(&self) -> Option<Json> {
+        Protocol::sample_schema(self)
     }
 
     fn bind(
@@ -260,6 +273,14 @@ impl<P: Protocol> BoundDevice for Joined<P> {
 
     fn decode_frame(&self, frame: &DynFrame, out: &mut Vec<Decoded>) {
         self.protocol.decode_frame(&self.bound, own(frame), out);
+    }
+
+    fn notes(&self) -> Vec<BindError> {
+        self.protocol.notes(&self.bound)
+    }
+
+    fn replay(&self, sample: &Json) -> Result<Vec<Decoded>, String> {
+        self.protocol.replay(&self.bound, sample)
     }
 
     fn open(&self) -> BoxFuture<'_, Result<Box<dyn DynBus>>> {
