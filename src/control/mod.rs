@@ -1,1 +1,4 @@
 //! The control path: source -> resolve -> validate -> diff -> apply, and status back. It runs without a broker.
+
+pub mod yaml;
+mod yaml11;
