@@ -386,7 +386,7 @@ mod tests {
             assert!(!all.iter().any(|k| k == unfit), "{unfit}");
         }
         let text = format!("{}{}", crds.device, crds.model);
-        assert!(!text.contains("\"uint") && !text.contains("null,") && !text.contains(",null"));
+        assert!(!text.contains("\"format\":\"uint") && !text.contains("null,") && !text.contains(",null"));
         assert_eq!(
             at(&crds.device, "/properties/spec/properties/protocol/properties/wire/properties/framing/enum"),
             &json!(["rtu"])

@@ -10,11 +10,6 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct Duration(pub time::Duration);
 
-impl Duration {
-    /// The form of the text in a schema.
-    pub const PATTERN: &str = "^([0-9]+(ms|s|m|h))+$";
-}
-
 const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
 
 impl FromStr for Duration {
@@ -80,7 +75,7 @@ impl JsonSchema for Duration {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": Self::PATTERN, "maxLength": 32 })
+        json_schema!({ "type": "string", "pattern": "^([0-9]+(ms|s|m|h))+$", "maxLength": 32 })
     }
 }
 

@@ -1,4 +1,16 @@
 //! The control path: source -> resolve -> validate -> diff -> apply, and status back. It runs without a broker.
 
+pub mod catalog;
+pub mod conflicts;
+pub mod crd;
+pub mod document;
+pub mod files;
+pub mod issue;
+pub mod resolve;
+pub mod schema;
+pub mod source;
+#[cfg(test)]
+mod testing;
+pub mod validate;
 pub mod yaml;
 mod yaml11;

@@ -74,9 +74,13 @@ fn what_kubectl_reads_otherwise_is_noted_with_both_readings() {
         assert_eq!(notes.len(), 1, "{text}");
         assert_eq!(notes[0].mark.line, 2);
         let message = &notes[0].message;
-        assert!(message.contains(&format!("as {ours} here")) && message.contains(&format!("as {theirs} by")), "{message}");
+        assert!(
+            message.contains(&format!("as {ours} here")) && message.contains(&format!("as {theirs} by")),
+            "{message}"
+        );
     }
-    for text in ["'off'", "08", "0o7", "0x1f", "1:30", "2026-11-24", "1.", "1e3", ".5", "~", "true", "-1", "+1", "a_b"] {
+    for text in ["'off'", "08", "0o7", "0x1f", "1:30", "2026-11-24", "1.", "1e3", ".5", "~", "true", "-1", "+1", "a_b"]
+    {
         assert_eq!(parse(&format!("a: {text}"), 0).unwrap().notes, [], "{text}");
     }
     assert_eq!(parse("{off: 1}", 0).unwrap().notes.len(), 1, "keys too");
@@ -113,7 +117,7 @@ fn what_has_no_json_form_is_refused_with_its_line() {
         let error = parse(text, 0).expect_err(text);
         assert_eq!((error.mark.line, error.message.contains(part)), (line, true), "{text}: {error:?}");
     }
-    assert!(parse(&"[".repeat(100), 0).unwrap_err().message.contains("deep"));
+    assert!(parse(&("[".repeat(100) + &"]".repeat(100)), 0).unwrap_err().message.contains("deep"));
 }
 
 proptest! {
