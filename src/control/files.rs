@@ -53,8 +53,7 @@ impl FileSource {
     /// The folder is none, or the system has no more watches.
     pub fn new(folder: impl Into<PathBuf>) -> anyhow::Result<Self> {
         let folder = folder.into();
-        let found = fs::metadata(&folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
-        anyhow::ensure!(found.is_dir(), "{} is no folder", folder.display());
+        ensure_folder(&folder)?;
         let changed = Arc::new(Notify::new());
         let tell = changed.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
@@ -64,6 +63,17 @@ impl FileSource {
         })
         .context("cannot watch for changed files")?;
         Ok(Self { folder, watcher, watched: BTreeSet::new(), changed, pending: None, last: None })
+    }
+
+    /// One set, without a watch for what comes after it.
+    ///
+    /// # Errors
+    /// The folder is none.
+    pub fn read_once(folder: &Path) -> anyhow::Result<Objects> {
+        ensure_folder(folder)?;
+        let mut scan = Scan::default();
+        scan.folder(folder, 0, &mut |_| {});
+        Ok(collect(scan, &BTreeMap::new()))
     }
 
     /// The first set at once, then the next one that differs. Cancel-safe.
@@ -97,25 +107,11 @@ impl FileSource {
     }
 
     fn read(&mut self) -> Objects {
-        let before: BTreeMap<Arc<str>, SourceFile> =
-            self.last.iter().flat_map(|o| &o.files).map(|f| (f.name.clone(), f.clone())).collect();
-        let mut scan = Scan { watch: BTreeSet::new(), seen: BTreeSet::new(), paths: Vec::new(), error: None };
+        let before = self.last.iter().flat_map(|o| &o.files).map(|f| (f.name.clone(), f.clone())).collect();
+        let mut scan = Scan::default();
         // Whoever watches first and reads second misses nothing.
         self.watch(&mut scan);
-        let kept =
-            |folder: &Path| before.values().filter(|f| Path::new(&*f.name).starts_with(folder)).cloned().collect();
-        let mut files: Vec<SourceFile> = match &scan.error {
-            Some((folder, _)) => kept(folder),
-            None => Vec::new(),
-        };
-        for path in &scan.paths {
-            let name: Arc<str> = path.to_string_lossy().into();
-            if !files.iter().any(|f| f.name == name) {
-                files.extend(read_file(path, &name, before.get(&name)));
-            }
-        }
-        files.sort_by(|a, b| a.name.cmp(&b.name));
-        Objects { files, error: scan.error.map(|(_, message)| message) }
+        collect(scan, &before)
     }
 
     /// Lists the folder, and watches it and every folder that a link in it leads to.
@@ -154,6 +150,28 @@ impl FileSource {
     }
 }
 
+fn ensure_folder(folder: &Path) -> anyhow::Result<()> {
+    let found = fs::metadata(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
+    anyhow::ensure!(found.is_dir(), "{} is no folder", folder.display());
+    Ok(())
+}
+
+/// Reads what a scan found. Below a folder that could not be listed everything stays as it was.
+fn collect(scan: Scan, before: &BTreeMap<Arc<str>, SourceFile>) -> Objects {
+    let mut files: Vec<SourceFile> = match &scan.error {
+        Some((folder, _)) => before.values().filter(|f| Path::new(&*f.name).starts_with(folder)).cloned().collect(),
+        None => Vec::new(),
+    };
+    for path in &scan.paths {
+        let name: Arc<str> = path.to_string_lossy().into();
+        if !files.iter().any(|f| f.name == name) {
+            files.extend(read_file(path, &name, before.get(&name)));
+        }
+    }
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    Objects { files, error: scan.error.map(|(_, message)| message) }
+}
+
 /// Reading a file is an event too: only what may have changed one counts.
 fn is_change(kind: EventKind) -> bool {
     !matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
@@ -167,6 +185,7 @@ fn parent(path: &Path) -> Option<PathBuf> {
     path.parent().map(or_here)
 }
 
+#[derive(Default)]
 struct Scan {
     /// Folders to watch.
     watch: BTreeSet<PathBuf>,

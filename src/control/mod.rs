@@ -1,6 +1,7 @@
 //! The control path: source -> resolve -> validate -> diff -> apply, and status back. It runs without a broker.
 
 pub mod catalog;
+pub mod check;
 pub mod conflicts;
 pub mod crd;
 pub mod document;

@@ -111,7 +111,7 @@ impl Protocol for Wire {
     fn bind(&self, endpoint: Endpoint, points: Vec<Point<Register>>) -> Result<WireBound, Vec<BindError>> {
         let mut errors = Vec::new();
         if endpoint.tcp.is_none() {
-            errors.push(BindError::config(At::Endpoint, "tcp", "is required"));
+            errors.push(BindError::config(At::Endpoint, "tcp", format!("is required for unit {}", endpoint.unit)));
         }
         for (id, point) in (0..).zip(&points) {
             if point.address.register % 2 == 1 && point.data_type == DataType::Float32 {

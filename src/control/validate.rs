@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use fieldgate_crds as crd;
-use mapper_api::{Access, At, BindError, BoundDevice, ByteOrder, DataType, Mapper, Point, PointId, Value};
+use mapper_api::{Access, At, BindError, ByteOrder, DataType, Mapper, Point, PointId, Value};
 use mapper_values::Shape;
 use serde_json::Value as Json;
 
@@ -76,10 +76,10 @@ fn judge(
         let mut shape = Vec::new();
         schema::walk(item, item_schema, &mut shape);
         let before = out.len();
+        let address = chosen.as_ref().and_then(|(mapper, _)| address(item, &**mapper, mappers, out));
         let parsed = if shape.is_empty() { parse(item, out) } else { None };
         let Some(parsed) = parsed else { continue };
-        let property = property(item, &parsed, poll_every, out);
-        let address = chosen.as_ref().and_then(|(mapper, _)| address(item, &**mapper, mappers, out));
+        let property = property(item, &parsed, poll_every, out).map(|p| desired(item, &parsed, p, out));
         if let (Some(property), Some(address), true) = (property, address, out.len() == before) {
             sound.push((item, parsed, property, address.to_json()));
         }
@@ -108,11 +108,13 @@ fn judge(
         }
     };
     out.extend(bound.notes().into_iter().map(|note| placed(note, mapper.name(), endpoint, &sound).note()));
-    let properties: Vec<Property> = sound
-        .into_iter()
-        .zip(0..)
-        .map(|((item, parsed, property, _), point)| desired(item, &parsed, property, point, &*bound, out))
-        .collect();
+    for (point, (item, _, property, _)) in (0..).zip(&sound) {
+        let Some(wanted) = &property.desired else { continue };
+        if let Err((_, refusal)) = bound.plan_write(&[(point, wanted.raw.clone())]) {
+            out.push(Finding::at(item.get("desired").unwrap_or(item), refusal.detail));
+        }
+    }
+    let properties = sound.into_iter().map(|(_, _, property, _)| property).collect();
     Some(Device {
         id: identity.id,
         uid: identity.uid,
@@ -330,14 +332,7 @@ pub fn scalar(json: &Json) -> Option<Value> {
 }
 
 /// The property with its desired value, if it has one that can be.
-fn desired(
-    item: &Node,
-    parsed: &crd::Property,
-    mut property: Property,
-    point: PointId,
-    bound: &dyn BoundDevice,
-    out: &mut Vec<Finding>,
-) -> Property {
+fn desired(item: &Node, parsed: &crd::Property, mut property: Property, out: &mut Vec<Finding>) -> Property {
     let Some(node) = item.get("desired") else { return property };
     let Some(value) = scalar(&node.to_json()) else {
         out.push(Finding::at(node, "must be a number, true, false or a text"));
@@ -367,10 +362,6 @@ fn desired(
             return property;
         }
     };
-    if let Err((_, refusal)) = bound.plan_write(&[(point, raw.clone())]) {
-        out.push(Finding::at(node, refusal.detail));
-        return property;
-    }
     let on_drift = parsed.on_drift.unwrap_or_default();
     property.desired = Some(Desired { value, raw, tolerance: parsed.tolerance, on_drift });
     property
