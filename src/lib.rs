@@ -19,4 +19,5 @@ pub mod clock;
 pub mod control;
 pub mod data;
 pub mod model;
+pub mod observe;
 pub mod registry;

@@ -21,6 +21,20 @@ pub enum Value {
     Bytes(Vec<u8>),
 }
 
+impl Value {
+    /// The number, to the precision of a double; none for what is no number.
+    pub fn as_f64(&self) -> Option<f64> {
+        #[allow(clippy::cast_precision_loss)] // said so
+        match self {
+            Self::Int(v) => Some(*v as f64),
+            Self::Uint(v) => Some(*v as f64),
+            Self::Float32(v) => Some(f64::from(*v)),
+            Self::Float64(v) => Some(*v),
+            Self::Bool(_) | Self::Text(_) | Self::Bytes(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Value {
     /// As people read it: floats in the shortest form that reads back the same, bytes in hexadecimal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
