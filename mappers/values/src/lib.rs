@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 pub mod codec;
+mod duration;
 mod shape;
 
+pub use duration::Duration;
 pub use shape::{Shape, ShapeError};
