@@ -7,7 +7,8 @@ use mapper_api::Mapper;
 /// The mappers that this binary was built with.
 pub fn mappers() -> Vec<Arc<dyn Mapper>> {
     vec![
-        // modbus
+        #[cfg(feature = "modbus")]
+        Arc::new(mapper_modbus::Modbus),
         // virtual
     ]
 }
