@@ -9,6 +9,7 @@ pub fn mappers() -> Vec<Arc<dyn Mapper>> {
     vec![
         #[cfg(feature = "modbus")]
         Arc::new(mapper_modbus::Modbus),
-        // virtual
+        #[cfg(feature = "virtual")]
+        Arc::new(mapper_virtual::Virtual),
     ]
 }
