@@ -43,7 +43,7 @@ pub(crate) fn fits(question: &What, answer: Response) -> Result<Answer, String> 
     }
 }
 
-fn echoed<T: PartialEq + std::fmt::Display>(sent: (u16, T), echo: (u16, T)) -> Result<Answer, String> {
+fn echoed<T: PartialEq + Copy + std::fmt::Display>(sent: (u16, T), echo: (u16, T)) -> Result<Answer, String> {
     if sent == echo {
         return Ok(Answer::Written);
     }

@@ -58,9 +58,10 @@ pub(crate) fn plan(bound: &Bound, wanted: &[PointId], learnt: &Learnt) -> Vec<Se
 
 impl Block {
     fn takes(&self, spot: &Spot, bound: &Bound, learnt: &Learnt) -> bool {
-        let (gap, most) = match spot.table.is_bits() {
-            true => (16 * u32::from(bound.limits.gap), bound.limits.bits),
-            false => (bound.limits.gap.into(), bound.limits.registers),
+        let (gap, most) = if spot.table.is_bits() {
+            (16 * u32::from(bound.limits.gap), bound.limits.bits)
+        } else {
+            (bound.limits.gap.into(), bound.limits.registers)
         };
         spot.table == self.table
             && u32::from(spot.start) <= self.end + gap
@@ -88,7 +89,9 @@ pub(crate) fn learn(bound: &Bound, request: &Request, answer: &Answer, learnt: &
     if after_gaps.is_empty() && starts.len() > 1 {
         after_gaps.push(starts[starts.len() / 2]);
     }
-    after_gaps.into_iter().fold(false, |new, cut| learnt.cuts.insert((*table, cut)) || new)
+    let known = learnt.cuts.len();
+    learnt.cuts.extend(after_gaps.into_iter().map(|cut| (*table, cut)));
+    learnt.cuts.len() > known
 }
 
 /// One request a value, but for neighbouring coils that come in order: they share one (function code 15).
