@@ -9,6 +9,7 @@ use std::{
 };
 
 use mapper_api::Mapper;
+use serde_json::Value as Json;
 
 use super::{
     conflicts,
@@ -175,29 +176,39 @@ impl<'a> Build<'a> {
         schema::walk(model.spec, &self.judge.schemas.model["properties"]["spec"], &mut found);
         let samples = model.spec.get("samples").map(Node::items).unwrap_or_default();
         if found.is_empty() {
-            // Bound alone, a model may lack what its devices give: only what is wrong with what it has is told.
-            let alone = resolve::merge(&empty(model.spec), model.spec);
-            let Verdict { device, findings } = self.validate(id, &alone, 0);
-            let complete = alone.get("protocol").is_some() && !lacks(&findings);
+            let Verdict { device, findings } = self.model_alone(id, model.spec);
             match device {
                 Some(device) => samples.iter().for_each(|s| validate::sample(&device, s, &mut found)),
                 None if !samples.is_empty() && lacks(&findings) => found.push(
                     Finding::at(
                         &samples[0],
-                        "the samples were not run, since the model leaves required keys of the endpoint or of a \
+                        "the samples were not run, since the model leaves required keys of the protocol or of a \
                          property to its devices",
                     )
                     .note(),
                 ),
                 None => {}
             }
-            if complete {
-                found.extend(findings);
-            } else {
-                found.extend(findings.into_iter().filter(|f| !f.lack));
-            }
+            found.extend(findings.into_iter().filter(|f| !f.lack));
         }
         self.found.extend(found);
+    }
+
+    /// The model as a device of its own. Where it leaves keys of the endpoint to its devices, one that the mapper names
+    /// stands in; the first that makes it whole is taken.
+    fn model_alone(&self, id: &DeviceId, spec: &Node) -> Verdict {
+        let alone = resolve::merge(&empty(spec), spec);
+        let own = self.validate(id, &alone, 0);
+        let Some(protocol) = spec.get("protocol").filter(|_| own.device.is_none()) else { return own };
+        let named = |m: &&Arc<dyn Mapper>| protocol.get(m.name()).is_some();
+        let stand_ins = self.judge.mappers.iter().filter(named).flat_map(|m| {
+            let under = |endpoint| Json::from_iter([("protocol", Json::from_iter([(m.name(), endpoint)]))]);
+            m.stand_ins().into_iter().map(under)
+        });
+        stand_ins
+            .map(|base| self.validate(id, &resolve::merge(&alone, &Node::from_json(&base, protocol.mark)), 0))
+            .find(|verdict| verdict.device.is_some())
+            .unwrap_or(own)
     }
 
     fn validate(&self, id: &DeviceId, spec: &Node, generation: i64) -> Verdict {
@@ -260,7 +271,7 @@ impl<'a> Build<'a> {
         self.catalog.devices.insert(id.clone(), Err(issues));
     }
 
-    fn generation(&mut self, id: &DeviceId, spec: &serde_json::Value, previous: &Catalog) -> i64 {
+    fn generation(&mut self, id: &DeviceId, spec: &Json, previous: &Catalog) -> i64 {
         let mut hasher = DefaultHasher::new();
         spec.as_str().hash(&mut hasher);
         let hash = hasher.finish();

@@ -129,6 +129,23 @@ impl Node {
         }
     }
 
+    /// A value that nobody wrote, at the place that it stands for.
+    pub fn from_json(json: &Json, mark: Mark) -> Self {
+        let value = match json {
+            Json::Null => Value::Null,
+            Json::Bool(v) => Value::Bool(*v),
+            Json::Number(v) => Value::Number(v.clone()),
+            Json::String(v) => Value::Text(v.as_str().into()),
+            Json::Array(items) => Value::List(items.iter().map(|v| Self::from_json(v, mark)).collect()),
+            Json::Object(map) => Value::Map(
+                map.iter()
+                    .map(|(key, v)| Entry { key: key.as_str().into(), mark, node: Self::from_json(v, mark) })
+                    .collect(),
+            ),
+        };
+        Self { mark, value }
+    }
+
     /// The path of the node or key at a mark, such as `spec.properties[2].modbus`; none if nothing begins there.
     /// A node that stands at its parent's place yields to the parent.
     pub fn path_of(&self, mark: Mark) -> Option<String> {

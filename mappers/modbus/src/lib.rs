@@ -8,6 +8,7 @@ mod config;
 mod fits;
 mod line;
 mod plan;
+mod replay;
 mod request;
 #[cfg(feature = "sim")]
 pub mod sim;
@@ -16,8 +17,8 @@ mod transport;
 use std::convert::Infallible;
 
 use mapper_api::{
-    BindError, BusKey, Capability, Cost, DataType, Decoded, Error, Point, PointId, Protocol, Refusal, Result, Sequence,
-    Value,
+    BindError, BusKey, Capability, Cost, DataType, Decoded, Error, Json, Point, PointId, Protocol, Refusal, Result,
+    Sequence, Value,
 };
 
 pub use bind::Bound;
@@ -117,6 +118,22 @@ impl Protocol for Modbus {
 
     fn source_of<'a>(&self, frame: &'a Infallible) -> &'a str {
         match *frame {}
+    }
+
+    fn notes(&self, bound: &Bound) -> Vec<BindError> {
+        bound.notes.clone()
+    }
+
+    fn sample_schema(&self) -> Option<Json> {
+        Some(mapper_api::schema_of::<replay::Sample>())
+    }
+
+    fn stand_ins(&self) -> Vec<Json> {
+        replay::stand_ins()
+    }
+
+    fn replay(&self, bound: &Bound, sample: &Json) -> Result<Vec<Decoded>, String> {
+        replay::replay(bound, sample)
     }
 
     async fn open(&self, bound: &Bound) -> Result<ModbusBus> {
