@@ -15,7 +15,7 @@ use crate::child::{Running, Scratch};
 pub struct Broker {
     /// Its port on 127.0.0.1.
     pub port: u16,
-    running: Running,
+    _running: Running,
     _scratch: Scratch,
 }
 
@@ -45,12 +45,9 @@ impl Broker {
             }
             thread::sleep(Duration::from_millis(5));
         }
-        Ok(Self { port, running, _scratch: scratch })
-    }
-
-    /// Its process id.
-    pub fn pid(&self) -> u32 {
-        self.running.pid()
+        // Who answers is ours only if ours lives: the port could have been taken in between.
+        running.check()?;
+        Ok(Self { port, _running: running, _scratch: scratch })
     }
 }
 

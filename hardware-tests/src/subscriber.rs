@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     io::{Read, Write},
-    net::{Ipv4Addr, TcpStream},
+    net::{Ipv4Addr, Shutdown, TcpStream},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -50,9 +50,17 @@ pub struct Seen {
     seq: u64,
 }
 
-/// A connected subscriber; its thread ends with the broker.
+/// A connected subscriber; it leaves when dropped, so that the broker does not go on serving it.
 pub struct Subscriber {
     tally: Arc<Mutex<Tally>>,
+    stream: TcpStream,
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        // Its thread's read then ends. An error means that the broker has gone first.
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
 }
 
 impl Subscriber {
@@ -71,14 +79,9 @@ impl Subscriber {
         stream.write_all(&packet(0x82, &subscribe)?)?;
         expect(&mut stream, &[0x90, 3, 0, 1, 0]).context("the broker refused the subscription")?;
         let tally = Arc::new(Mutex::new(Tally::default()));
-        let shared = Arc::clone(&tally);
-        thread::Builder::new().name("subscriber".into()).spawn(move || receive(&mut stream, &shared, stamped))?;
-        Ok(Self { tally })
-    }
-
-    /// Forgets everything.
-    pub fn reset(&self) {
-        *self.lock() = Tally::default();
+        let (shared, mut incoming) = (Arc::clone(&tally), stream.try_clone()?);
+        thread::Builder::new().name("subscriber".into()).spawn(move || receive(&mut incoming, &shared, stamped))?;
+        Ok(Self { tally, stream })
     }
 
     /// Starts counting anew, but remembers when each device was last heard, so that a gap across this moment counts.

@@ -191,9 +191,17 @@ fn a_protocol_is_a_folder_a_feature_a_registry_line_and_an_example() {
     }
 }
 
+/// A crate that is no member would be built and tested by nobody.
 #[test]
-fn every_manifest_inherits_the_lints() {
-    for (name, manifest) in members() {
+fn every_manifest_is_a_member_and_inherits_the_lints() {
+    let members = members();
+    for path in files("*Cargo.toml") {
+        assert!(
+            members.values().any(|manifest| *manifest == root().join(&path)),
+            "{path} is no member of the workspace"
+        );
+    }
+    for (name, manifest) in members {
         let text = fs::read_to_string(&manifest).expect("manifest");
         assert!(
             text.contains("\n[lints]\nworkspace = true\n"),

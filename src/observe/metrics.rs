@@ -18,7 +18,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// Begins a metric; its samples follow with [`Self::sample`].
+    /// Begins a metric; its samples follow with [`Metric::sample`].
     pub fn metric(&mut self, name: &'static str, kind: Kind, help: &str) -> Metric<'_> {
         let kind = match kind {
             Kind::Counter => "counter",

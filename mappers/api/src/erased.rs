@@ -188,11 +188,11 @@ impl<P: Protocol> Mapper for P {
     ) -> Result<Arc<dyn BoundDevice>, Vec<BindError>> {
         let mut errors = Vec::new();
         let endpoint = parse::<P::Endpoint>(At::Endpoint, endpoint).map_err(|e| errors.push(e)).ok();
-        let types = Protocol::capability(&*self).types;
+        let accepted = Protocol::capability(&*self).types;
         let mut typed = Vec::with_capacity(points.len());
         for (id, point) in (0..).zip(points) {
-            if !types.contains(&point.data_type) {
-                let accepted = types.iter().map(|t| t.name()).collect::<Vec<_>>().join(", ");
+            if !accepted.contains(&point.data_type) {
+                let accepted = accepted.iter().map(|t| t.name()).collect::<Vec<_>>().join(", ");
                 errors.push(BindError::unsupported(
                     At::Property(id),
                     "type",

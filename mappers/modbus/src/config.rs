@@ -67,6 +67,9 @@ pub struct Serial {
     pub stop_bits: Option<i64>,
 }
 
+// The variants of these enums have no docstrings of their own: the schema would spell them as a union of types, which
+// the API server refuses.
+
 /// Parity bit of a serial line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -78,13 +81,13 @@ pub enum Parity {
     Odd,
 }
 
-/// How frames are written on the wire.
+/// How frames are written on the wire: with the header of Modbus TCP and its transaction id, or as on a serial line
+/// (unit, function, data, CRC).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
 pub enum Framing {
-    /// The header of Modbus TCP, with a transaction id.
     Tcp,
-    /// Unit, function, data, CRC: as on a serial line.
     Rtu,
 }
 
@@ -107,17 +110,15 @@ pub struct Address {
     pub reference: Option<String>,
 }
 
-/// One of the four tables of a Modbus device.
+/// One of the four tables of a Modbus device: coils (function codes 1, 5, 15) and discrete inputs (2) are bits, holding
+/// registers (3, 6, 16) and input registers (4) have 16 of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
 pub enum Table {
-    /// Bits that can be read and written (function codes 1, 5, 15).
     Coil,
-    /// Bits that can be read (2).
     DiscreteInput,
-    /// Registers that can be read and written (3, 6, 16).
     HoldingRegister,
-    /// Registers that can be read (4).
     InputRegister,
 }
 

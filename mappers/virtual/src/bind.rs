@@ -133,16 +133,7 @@ fn checked(wave: Wave) -> Result<Wave, String> {
 
 /// A raw value of the point's type, as YAML writes it.
 fn value(json: &Json, data_type: DataType, size: Option<u16>) -> Result<Value, String> {
-    let value = match json {
-        Json::Bool(v) => Value::Bool(*v),
-        Json::Number(v) => match (v.as_i64(), v.as_u64()) {
-            (Some(v), _) => Value::Int(v),
-            (_, Some(v)) => Value::Uint(v),
-            _ => Value::Float64(v.as_f64().unwrap_or(f64::NAN)),
-        },
-        Json::String(v) => Value::Text(v.clone()),
-        _ => return Err("must be a number, true, false or a text".into()),
-    };
+    let value = Value::from_json(json).ok_or("must be a number, true, false or a text")?;
     let value = Shape::default().raw(&value, data_type).map_err(|error| error.to_string())?;
     fits(&value, data_type, size)?;
     Ok(value)

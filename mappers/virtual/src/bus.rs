@@ -15,11 +15,14 @@ use crate::{
 /// How long a question to a silent device takes.
 pub const TIMEOUT: Duration = Duration::from_millis(300);
 
+/// So many values of a point that are sent unasked are kept while nobody fetches them.
+const KEPT: u32 = 16;
+
 /// An open bus.
 pub struct Table {
     opened: Instant,
     /// A property that changes its type is another cell.
-    cells: HashMap<(String, PointId, DataType), Cell>,
+    cells: HashMap<String, HashMap<(PointId, DataType), Cell>>,
     pushes: Vec<Push>,
 }
 
@@ -42,13 +45,17 @@ pub struct Frame {
 
 impl Table {
     /// An empty table, whose time begins now.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { opened: Instant::now(), cells: HashMap::new(), pushes: Vec::new() }
     }
 
     fn cell(&mut self, spec: &Spec, point: PointId) -> &mut Cell {
         let data_type = spec.points[usize::from(point)].data_type;
-        self.cells.entry((spec.device.clone(), point, data_type)).or_default()
+        if !self.cells.contains_key(&spec.device) {
+            self.cells.insert(spec.device.clone(), HashMap::new());
+        }
+        let cells = self.cells.get_mut(&spec.device).expect("it was just made sure of");
+        cells.entry((point, data_type)).or_default()
     }
 
     fn read(&mut self, spec: &Spec, point: PointId) -> Decoded {
@@ -101,7 +108,8 @@ impl Bus<Virtual> for Table {
         let Some((index, due)) = next else { return std::future::pending().await };
         sleep_until(due).await;
         let push = &mut self.pushes[index];
-        push.due += push.every;
+        // What nobody fetched in time is dropped but for the last few.
+        push.due = (push.due + push.every).max(Instant::now().checked_sub(push.every * KEPT).unwrap_or(due));
         let (spec, point) = (push.spec.clone(), push.point);
         Ok(Frame { device: spec.device.clone(), values: vec![self.read(&spec, point)] })
     }

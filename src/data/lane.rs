@@ -1,0 +1,373 @@
+//! One device's way from the bus to the outbox: raw -> value -> snapshot -> filter -> encode -> append. Called on the bus
+//! task; it never waits.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use mapper_api::{Decoded, ErrorKind, PointId, Refusal, Value};
+use tokio::time::Instant;
+
+use super::{
+    Core, Entry, News, Stream,
+    filter::Filter,
+    lock,
+    payload::{self, StateProperty},
+    snapshot::{Cell, Quality},
+};
+use crate::{
+    bus::{Failure, Observer},
+    clock::Stamp,
+    model::{Device, Property},
+};
+
+/// Whether the device answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Availability {
+    /// Why it is offline; none while it is online.
+    pub offline: Option<&'static str>,
+    /// Since when it has been so.
+    pub since: Stamp,
+}
+
+/// One device's way to the outbox.
+pub struct Lane {
+    core: Arc<Core>,
+    device: Arc<Device>,
+    stream: Arc<Stream>,
+    key: u64,
+    /// `"name":` of each property.
+    names: Vec<Box<[u8]>>,
+    inner: Mutex<Inner>,
+    /// Whether the publisher has been told that `state` changed, and has not rendered it since.
+    told: AtomicBool,
+    closed: AtomicBool,
+    too_large: AtomicBool,
+}
+
+struct Inner {
+    cells: Vec<Cell>,
+    filters: Vec<Filter>,
+    availability: Availability,
+    /// Exchanges in a row that failed, whoever is to blame.
+    failures: u32,
+    values: Vec<u8>,
+    bad: Vec<u8>,
+}
+
+/// What is known of a device, for `/devices` and for its status.
+#[derive(Debug, Clone, PartialEq)]
+pub struct View {
+    /// Whether it answers.
+    pub availability: Availability,
+    /// Its properties, in the order of the spec.
+    pub properties: Vec<PropertyView>,
+}
+
+/// What is known of a property.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PropertyView {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The last good value and when it was answered; none while bad.
+    pub value: Option<(Value, Stamp)>,
+    /// How far it can be trusted.
+    pub quality: Quality,
+    /// Why it is not good; empty if it is.
+    pub reason: &'static str,
+    /// More about the reason.
+    pub detail: String,
+    /// The wanted value.
+    pub desired: Option<Value>,
+}
+
+impl Lane {
+    pub(super) fn new(
+        core: Arc<Core>,
+        device: Arc<Device>,
+        stream: Arc<Stream>,
+        key: u64,
+        before: Option<&Self>,
+    ) -> Self {
+        let names = device.properties.iter().map(|p| {
+            let mut name = Vec::new();
+            payload::write_text(&mut name, &p.name);
+            name.push(b':');
+            name.into_boxed_slice()
+        });
+        let mut inner = Inner {
+            cells: vec![Cell::default(); device.properties.len()],
+            filters: vec![Filter::default(); device.properties.len()],
+            availability: Availability { offline: Some("notRead"), since: Stamp::now() },
+            failures: 0,
+            values: Vec::new(),
+            bad: Vec::new(),
+        };
+        if let Some(before) = before.filter(|b| b.device.uid == device.uid && same(&b.device, &device, "protocol")) {
+            let old = lock(&before.inner);
+            inner.availability = old.availability;
+            inner.failures = old.failures;
+            for (point, property) in device.properties.iter().enumerate() {
+                let was = before.device.properties.iter().position(|p| p.name == property.name);
+                if let Some(was) = was.filter(|was| spec_of(&before.device, *was) == spec_of(&device, point)) {
+                    inner.cells[point] = old.cells[was].clone();
+                    inner.filters[point] = old.filters[was].clone();
+                }
+            }
+        }
+        let flag = || AtomicBool::new(false);
+        let (names, inner) = (names.collect(), Mutex::new(inner));
+        Self { core, device, stream, key, names, inner, told: flag(), closed: flag(), too_large: flag() }
+    }
+
+    /// The device.
+    pub fn device(&self) -> &Arc<Device> {
+        &self.device
+    }
+
+    pub(super) fn key(&self) -> u64 {
+        self.key
+    }
+
+    /// Nothing more comes from this lane; a poll that is under way must not bring back a deleted device.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Relaxed);
+    }
+
+    /// What is known now.
+    pub fn view(&self) -> View {
+        let (inner, now) = (lock(&self.inner), Instant::now());
+        let properties = self.device.properties.iter().zip(&inner.cells).map(|(p, cell)| {
+            let (quality, reason) = cell.quality_at(now, p.max_age);
+            PropertyView {
+                name: p.name.clone(),
+                value: cell.value().map(|(value, at)| (value.clone(), at)),
+                quality,
+                reason,
+                detail: cell.detail().into(),
+                desired: p.desired.as_ref().map(|d| d.value.clone()),
+            }
+        });
+        View { availability: inner.availability, properties: properties.collect() }
+    }
+
+    /// Lets values grow old; when the next one will, and whether one did.
+    pub(super) fn age(&self, now: Instant) -> (Option<Instant>, bool) {
+        let mut inner = lock(&self.inner);
+        let (mut next, mut changed) = (None::<Instant>, false);
+        for (p, cell) in self.device.properties.iter().zip(&mut inner.cells) {
+            changed |= cell.age(now, p.max_age);
+            if let Some(at) = cell.ages_at(p.max_age) {
+                next = Some(next.map_or(at, |n| n.min(at)));
+            }
+        }
+        (next, changed)
+    }
+
+    /// The `state` message of this moment.
+    pub(super) fn state(&self, now: Stamp) -> Vec<u8> {
+        self.told.store(false, Relaxed);
+        let inner = lock(&self.inner);
+        let clock = lock(&self.core.clock);
+        let readable = self.device.properties.iter().zip(&inner.cells).filter(|(p, _)| shown(p));
+        let properties = readable.map(|(property, cell)| {
+            let (quality, reason) = cell.quality_at(now.mono, property.max_age);
+            let value = cell.value().map(|(value, at)| (value, clock.wall(at)));
+            StateProperty { property, value, quality, reason, detail: cell.detail() }
+        });
+        let seq = self.stream.seq.load(Relaxed);
+        let size = 160 + 128 * self.device.properties.len();
+        payload::state(&self.core.origin, seq, clock.wall(now), properties, size)
+    }
+
+    /// The `availability` message of this moment.
+    pub(super) fn availability(&self) -> Vec<u8> {
+        let availability = lock(&self.inner).availability;
+        let since = lock(&self.core.clock).wall(availability.since);
+        payload::availability(&self.core.node.name, since, availability.offline)
+    }
+
+    fn set_availability(&self, inner: &mut Inner, offline: Option<&'static str>, at: Stamp) {
+        if inner.availability.offline == offline {
+            return;
+        }
+        // With another reason it is still the same outage.
+        let same_side = inner.availability.offline.is_some() == offline.is_some();
+        inner.availability.offline = offline;
+        if !same_side {
+            inner.availability.since = at;
+        }
+        self.core.tell(News::Availability(self.key));
+    }
+
+    fn touch(&self) {
+        if self.core.options.state && !self.told.swap(true, Relaxed) {
+            self.core.tell(News::State(self.key));
+        }
+    }
+
+    /// Hands what was collected to the outbox.
+    fn append(&self, inner: &Inner, at: Stamp) {
+        let mut body = Vec::with_capacity(inner.values.len() + inner.bad.len() + 24);
+        body.extend_from_slice(b"\"values\":{");
+        body.extend_from_slice(&inner.values);
+        body.push(b'}');
+        if !inner.bad.is_empty() {
+            body.extend_from_slice(b",\"bad\":{");
+            body.extend_from_slice(&inner.bad);
+            body.push(b'}');
+        }
+        let size = body.len() + self.core.origin.len() + self.stream.topic.len() + OVERHEAD;
+        let largest = self.core.largest.load(Relaxed);
+        if u32::try_from(size).map_or(true, |size| size > largest) {
+            self.core.counts.refused.fetch_add(1, Relaxed);
+            self.stream.dropped.fetch_add(1, Relaxed);
+            if !self.too_large.swap(true, Relaxed) {
+                tracing::error!(device = %self.device.id, size, largest, "a readings message is larger than the limit \
+                    and is dropped; poll fewer properties together or raise maxMessageBytes and the broker's limit");
+            }
+        } else {
+            let seq = self.stream.seq.fetch_add(1, Relaxed) + 1;
+            let link = self.core.link.load(Relaxed);
+            let body = body.into_boxed_slice();
+            lock(&self.core.outbox).append(Entry { stream: self.stream.clone(), seq, at, link, body });
+            self.core.wake.notify_one();
+        }
+    }
+}
+
+/// What `seq`, `time`, the optional keys and MQTT's header take at most, besides what is known.
+pub(super) const OVERHEAD: usize = 160;
+
+/// A property that can only be written has a state only if a value is wanted.
+fn shown(property: &Property) -> bool {
+    property.access.can_read() || property.desired.is_some()
+}
+
+fn same(a: &Device, b: &Device, key: &str) -> bool {
+    a.spec.get(key) == b.spec.get(key) && a.bound.bus_key() == b.bound.bus_key()
+}
+
+fn spec_of(device: &Device, index: usize) -> Option<&serde_json::Value> {
+    let name = &*device.properties[index].name;
+    device.spec.get("properties")?.as_array()?.iter().find(|p| p.get("name").and_then(|n| n.as_str()) == Some(name))
+}
+
+fn separate(out: &mut Vec<u8>) {
+    if !out.is_empty() {
+        out.push(b',');
+    }
+}
+
+impl Inner {
+    fn clear(&mut self) {
+        self.values.clear();
+        self.bad.clear();
+    }
+
+    fn push_bad(&mut self, name: &[u8], reason: &str, detail: &str) {
+        separate(&mut self.values);
+        self.values.extend_from_slice(name);
+        self.values.extend_from_slice(b"null");
+        separate(&mut self.bad);
+        self.bad.extend_from_slice(name);
+        payload::write_bad(&mut self.bad, reason, detail);
+    }
+}
+
+impl Observer for Lane {
+    fn answered(&self, at: Stamp, points: &[Decoded]) {
+        if self.closed.load(Relaxed) {
+            return;
+        }
+        self.core.counts.exchanges_ok.fetch_add(1, Relaxed);
+        let mut guard = lock(&self.inner);
+        let inner = &mut *guard;
+        inner.clear();
+        let (mut passed, mut changed, mut good) = (0, false, false);
+        for Decoded { point, result } in points {
+            let index = usize::from(*point);
+            let Some(property) = self.device.properties.get(index) else { continue };
+            let rule = &property.publish;
+            match result.clone().and_then(|raw| property.shape.value(raw)) {
+                Ok(value) => {
+                    good = true;
+                    if inner.filters[index].value(rule, &value, at.mono) {
+                        passed += 1;
+                        separate(&mut inner.values);
+                        inner.values.extend_from_slice(&self.names[index]);
+                        payload::write_value(&mut inner.values, &value, payload::is_wide(property));
+                    }
+                    changed |= inner.cells[index].good(value, at);
+                }
+                Err(refusal) => {
+                    let Refusal { kind, detail } = &refusal;
+                    if inner.filters[index].failure(rule, kind.reason(), at.mono) {
+                        passed += 1;
+                        inner.push_bad(&self.names[index], kind.reason(), detail);
+                    }
+                    changed |= inner.cells[index].refused(&refusal);
+                }
+            }
+        }
+        if good {
+            inner.failures = 0;
+            self.set_availability(inner, None, at);
+        }
+        if passed > 0 {
+            self.core.counts.values.fetch_add(passed, Relaxed);
+            self.append(inner, at);
+        }
+        if passed > 0 || changed {
+            self.touch();
+        }
+    }
+
+    fn failed(&self, at: Stamp, points: &[PointId], failure: &Failure, misses: u32) {
+        if self.closed.load(Relaxed) {
+            return;
+        }
+        self.core.counts.exchanges_failed.fetch_add(1, Relaxed);
+        let reason = failure.kind.reason();
+        let mut guard = lock(&self.inner);
+        let inner = &mut *guard;
+        inner.clear();
+        let (mut passed, mut changed) = (0, false);
+        for point in points {
+            let index = usize::from(*point);
+            let Some(property) = self.device.properties.get(index) else { continue };
+            if inner.filters[index].failure(&property.publish, reason, at.mono) {
+                passed += 1;
+                inner.push_bad(&self.names[index], reason, "");
+            }
+            changed |= inner.cells[index].failed(failure.kind);
+        }
+        if failure.kind != ErrorKind::BadData {
+            inner.failures = inner.failures.saturating_add(1);
+        }
+        // What cannot be opened cannot answer: no need to count.
+        let gone =
+            failure.kind == ErrorKind::Unreachable || misses.max(inner.failures) >= self.core.options.offline_after;
+        if gone {
+            self.set_availability(inner, Some(reason), at);
+        }
+        if passed > 0 {
+            self.core.counts.values.fetch_add(passed, Relaxed);
+            self.append(inner, at);
+            self.touch();
+        } else if changed {
+            self.touch();
+        }
+    }
+
+    fn skipped(&self, periods: u64) {
+        self.core.counts.periods_missed.fetch_add(periods, Relaxed);
+    }
+}
+
+/// How often `state` is sent at most.
+pub(super) const STATE_EVERY: Duration = Duration::from_secs(1);

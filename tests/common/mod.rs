@@ -1,0 +1,28 @@
+//! What the tests against a real broker share: mosquitto on a free port, and subscribers of both protocol versions.
+
+#![allow(dead_code, missing_docs)] // each test file uses its own part of it
+
+pub mod broker;
+pub mod device;
+pub mod gate;
+pub mod schema;
+pub mod subscriber;
+
+use std::{future::Future, time::Duration};
+
+/// Waits for a condition; the deadline is there to end a test that will not pass, not to measure anything.
+pub async fn until<T>(what: &str, mut found: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(value) = found().await {
+            return value;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "waited 60 s for: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Ends a test that hangs.
+pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), future).await.unwrap_or_else(|_| panic!("waited 60 s for: {what}"))
+}
