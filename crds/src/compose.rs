@@ -130,7 +130,9 @@ fn device_spec(spec: &mut Value, fragments: &[Fragment]) {
     untyped(&mut item["properties"]["publish"]["properties"]["deadband"]);
     item["properties"]["labels"]["maxProperties"] = json!(256);
     for f in fragments {
-        item["properties"][f.name] = f.address.clone();
+        let mut address = f.address.clone();
+        walk(&mut address, &mut say_alternatives);
+        item["properties"][f.name] = address;
     }
     rule(item, "!has(self.min) || !has(self.max) || self.min <= self.max", "min must not be above max", Some(".min"));
     rule(
@@ -172,6 +174,15 @@ fn rules_without_model(spec: &mut Value, fragments: &[Fragment]) {
         Some(".properties"),
     );
     for f in fragments {
+        let (path, endpoint) = (format!("self.protocol.{}", f.name), f.endpoint.as_object());
+        if let Some((alternatives, message)) = endpoint.and_then(|schema| alternatives(schema, &path)) {
+            rule(
+                spec,
+                format!("has(self.model) || !has({path}) || {alternatives}"),
+                format!("spec.protocol.{}: {message}", f.name),
+                Some(".protocol"),
+            );
+        }
         let mut wanted = Vec::new();
         required(
             &f.endpoint,
@@ -188,6 +199,30 @@ fn rules_without_model(spec: &mut Value, fragments: &[Fragment]) {
             );
         }
     }
+}
+
+/// Alternatives of required keys as a rule: the API server's own words for `oneOf` name none of them.
+fn say_alternatives(schema: &mut Map<String, Value>) {
+    if let Some((rule, message)) = alternatives(schema, "self") {
+        schema.remove("oneOf");
+        schema.insert("x-kubernetes-validations".to_owned(), json!([{ "rule": rule, "message": message }]));
+    }
+}
+
+/// The rule and message of a `oneOf` that names nothing but required keys.
+fn alternatives(schema: &Map<String, Value>, path: &str) -> Option<(String, String)> {
+    let branches = schema.get("oneOf")?.as_array()?.iter();
+    let keys = |branch: &Value| -> Option<Vec<String>> {
+        let keys = branch.as_object().filter(|b| b.len() == 1)?.get("required")?.as_array()?;
+        keys.iter().map(|k| k.as_str().filter(|k| speakable(k)).map(str::to_owned)).collect()
+    };
+    let branches: Vec<Vec<String>> = branches.map(keys).collect::<Option<_>>()?;
+    let given = |keys: &Vec<String>| keys.iter().map(|k| format!("has({path}.{k})")).collect::<Vec<_>>().join(" && ");
+    let names = branches.iter().map(|keys| keys.join(" with ")).collect::<Vec<_>>().join(", ");
+    Some((
+        format!("[{}].exists_one(x, x)", branches.iter().map(given).collect::<Vec<_>>().join(", ")),
+        format!("exactly one of these must be given: {names}"),
+    ))
 }
 
 /// The required keys below `path`, each with the condition under which it is asked for.

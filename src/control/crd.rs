@@ -82,6 +82,8 @@ impl Schemas {
         for mapper in mappers {
             merged["properties"]["protocol"]["properties"][mapper.name()] =
                 structural_schema(&mapper.endpoint_schema());
+            merged["properties"]["properties"]["items"]["properties"][mapper.name()] =
+                structural_schema(&mapper.address_schema());
         }
         merged["properties"]["properties"]["items"]["required"] = serde_json::json!(["name", "type"]);
         Self { device, model, merged }
