@@ -6,10 +6,12 @@
 
 #![forbid(unsafe_code)]
 
+mod compose;
 mod device;
 mod model;
 mod status;
 
+pub use compose::{Crds, Fragment, RESERVED, SCHEMA, compose, structural_schema};
 pub use device::{Device, DeviceSpec, OnDrift, Property, Publish};
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
 pub use mapper_values::Duration;

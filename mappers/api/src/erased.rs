@@ -53,6 +53,8 @@ pub trait Mapper: Send + Sync {
     fn address_schema(&self) -> Json;
     /// [`Protocol::sample_schema`].
     fn sample_schema(&self) -> Option<Json>;
+    /// [`Protocol::stand_ins`].
+    fn stand_ins(&self) -> Vec<Json>;
     /// Parses and checks a device. The addresses stand in the order of the device's properties.
     ///
     /// # Errors
@@ -173,6 +175,10 @@ impl<P: Protocol> Mapper for P {
 
     fn sample_schema(&self) -> Option<Json> {
         Protocol::sample_schema(self)
+    }
+
+    fn stand_ins(&self) -> Vec<Json> {
+        Protocol::stand_ins(self)
     }
 
     fn bind(

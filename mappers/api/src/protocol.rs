@@ -124,6 +124,12 @@ pub trait Protocol: Send + Sync + Sized + 'static {
         None
     }
 
+    /// Endpoints, one of which a DeviceModel's own is merged over where it leaves keys to its devices: so that its
+    /// properties are checked and its recorded answers run with no device at hand.
+    fn stand_ins(&self) -> Vec<serde_json::Value> {
+        Vec::new()
+    }
+
     /// What a recorded answer says of the points, by the same decoding as a live one. Points that the sample says
     /// nothing of are left out.
     ///

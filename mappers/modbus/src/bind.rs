@@ -15,6 +15,8 @@ pub struct Bound {
     pub(crate) unit: Arc<Unit>,
     pub(crate) points: Vec<Spot>,
     pub(crate) limits: Limits,
+    /// What may be meant otherwise.
+    pub(crate) notes: Vec<BindError>,
 }
 
 /// What every request of a device shares.
@@ -45,8 +47,6 @@ pub(crate) struct Spot {
     /// Length in bytes of a text; 0 for the other types.
     pub size: u16,
     pub readable: bool,
-    /// It was written in the other notation.
-    pub by_reference: bool,
 }
 
 impl Spot {
@@ -102,10 +102,32 @@ pub(crate) fn bind(endpoint: &Endpoint, points: &[Point<Address>]) -> Result<Bou
     let spots: Vec<_> = (0..).zip(points).filter_map(|(id, point)| spot(id, point, limits, &mut errors)).collect();
     match target {
         Some((target, line)) if errors.is_empty() => {
-            Ok(Bound { unit: Arc::new(Unit { id, target, line, timeout }), points: spots, limits })
+            let notes = (0..).zip(points).filter_map(|(id, point)| other_notation(id, &point.address)).collect();
+            Ok(Bound { unit: Arc::new(Unit { id, target, line, timeout }), points: spots, limits, notes })
         }
         _ => Err(errors),
     }
+}
+
+/// A remark on a `register` that looks like a reference, which counts from 1 and names its table by the first digit.
+fn other_notation(id: PointId, address: &Address) -> Option<BindError> {
+    let (table, number) = (address.table?, address.register?);
+    let first = match table {
+        Table::Coil => return None, // 1 to 9999 are plain registers as well
+        Table::DiscreteInput => 10_001,
+        Table::InputRegister => 30_001,
+        Table::HoldingRegister => 40_001,
+    };
+    (first..first + 9999).contains(&number).then(|| {
+        let message = format!(
+            "the {} with the zero-based address {number} will be read (reference: \"{}\"); if the manual's {number} is \
+             meant, write reference: \"{number}\" or register: {}",
+            table.words(),
+            first / 10_000 * 100_000 + number + 1,
+            number - first,
+        );
+        BindError::config(At::Address(id), "register", message)
+    })
 }
 
 /// The framing that was written, or the one that the transport implies.
@@ -265,7 +287,6 @@ fn spot(id: PointId, point: &Point<Address>, limits: Limits, errors: &mut Vec<Bi
         order: point.order,
         size: if is_text { size } else { 0 },
         readable: point.access.can_read(),
-        by_reference: point.address.reference.is_some(),
     })
 }
 

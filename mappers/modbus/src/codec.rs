@@ -29,8 +29,7 @@ pub(crate) fn decode(bound: &Bound, request: &Request, answer: &Answer, out: &mu
     }));
 }
 
-/// The value of a point, if the answer that begins at `start` holds all of it.
-pub(crate) fn value(spot: &Spot, start: u16, answer: &Answer) -> Option<Result<Value, Refusal>> {
+fn value(spot: &Spot, start: u16, answer: &Answer) -> Option<Result<Value, Refusal>> {
     let from = usize::from(spot.start.checked_sub(start)?);
     match answer {
         Answer::Registers(words) => Some(from_words(words.get(from..from + usize::from(spot.count))?, spot)),

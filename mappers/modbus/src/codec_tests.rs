@@ -6,7 +6,7 @@ use crate::{bind::Spot, config::Table};
 
 fn spot(data_type: DataType, order: ByteOrder, size: u16) -> Spot {
     let count = if size > 0 { size.div_ceil(2) } else { data_type.width().unwrap().div_ceil(2) };
-    Spot { table: Table::HoldingRegister, start: 0, count, data_type, order, size, readable: true, by_reference: false }
+    Spot { table: Table::HoldingRegister, start: 0, count, data_type, order, size, readable: true }
 }
 
 #[test]

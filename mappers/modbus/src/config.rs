@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 /// How to reach a Modbus device: exactly one of `tcp` and `serial`, and its unit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{"required": ["tcp"]}, {"required": ["serial"]}]))]
 pub struct Endpoint {
     /// Host and port, such as `10.0.0.7:502` or `plc.local`. Port 502 if left out; with framing `rtu` it is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -94,6 +95,7 @@ pub enum Framing {
 /// Where a property lives: `table` and `register`, or `reference`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{"required": ["table", "register"]}, {"required": ["reference"]}]))]
 pub struct Address {
     /// Which of the device's four tables: `coil` and `discreteInput` hold bits, `holdingRegister` and
     /// `inputRegister` hold 16-bit registers.

@@ -17,8 +17,8 @@ mod transport;
 use std::convert::Infallible;
 
 use mapper_api::{
-    BindError, BusKey, Capability, Cost, DataType, Decoded, Error, Point, PointId, Protocol, Refusal, Result, Sequence,
-    Value,
+    BindError, BusKey, Capability, Cost, DataType, Decoded, Error, Json, Point, PointId, Protocol, Refusal, Result,
+    Sequence, Value,
 };
 
 pub use bind::Bound;
@@ -121,14 +121,18 @@ impl Protocol for Modbus {
     }
 
     fn notes(&self, bound: &Bound) -> Vec<BindError> {
-        replay::notes(bound)
+        bound.notes.clone()
     }
 
-    fn sample_schema(&self) -> Option<serde_json::Value> {
-        Some(mapper_api::schema_of::<replay::Recording>())
+    fn sample_schema(&self) -> Option<Json> {
+        Some(mapper_api::schema_of::<replay::Sample>())
     }
 
-    fn replay(&self, bound: &Bound, sample: &serde_json::Value) -> Result<Vec<Decoded>, String> {
+    fn stand_ins(&self) -> Vec<Json> {
+        replay::stand_ins()
+    }
+
+    fn replay(&self, bound: &Bound, sample: &Json) -> Result<Vec<Decoded>, String> {
         replay::replay(bound, sample)
     }
 

@@ -1,171 +1,146 @@
-//! Recorded registers, run through the very decoding of live ones, and remarks on registers that may be meant
-//! otherwise. Pure.
+//! Recorded answers: registers and bits by table, decoded as live ones are. Pure.
 
-use mapper_api::{At, BindError, Decoded};
+use std::collections::BTreeMap;
+
+use mapper_api::{Decoded, Json};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
+use serde::Deserialize;
 
 use crate::{
     bind::{Bound, Spot},
     codec,
     config::Table,
-    request::Answer,
+    request::{Answer, Request, What},
 };
 
-/// What a device held when it was recorded.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Recording {
-    /// Pieces of the device's tables, each read in one go.
-    #[schemars(length(min = 1, max = 64))]
-    registers: Vec<Piece>,
+/// What a device answered: for each table, the values that stand from a register on.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Sample {
+    /// Coils, such as `{"3": [true, false]}` for 3 and 4.
+    coil: BTreeMap<String, Vec<bool>>,
+    /// Discrete inputs.
+    discrete_input: BTreeMap<String, Vec<bool>>,
+    /// Holding registers, such as `{"0": [17256, 29884]}` for 0 and 1.
+    holding_register: BTreeMap<String, Vec<u16>>,
+    /// Input registers.
+    input_register: BTreeMap<String, Vec<u16>>,
 }
 
-/// Neighbouring registers or bits.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Piece {
-    /// The table: `coil`, `discreteInput`, `holdingRegister` or `inputRegister`.
-    table: Table,
-    /// The zero-based address of the first one, 0 to 65535.
-    #[schemars(range(min = 0, max = 65535))]
-    register: i64,
-    /// Their values as unsigned numbers, 0 to 65535; bits as 0 and 1.
-    #[schemars(length(min = 1, max = 2000), inner(range(min = 0, max = 65535)))]
-    values: Vec<i64>,
+/// Endpoints for a model that leaves its own to its devices.
+pub(crate) fn stand_ins() -> Vec<Json> {
+    let unit = ("unit".to_owned(), Json::from(1));
+    let tcp = ("tcp".to_owned(), Json::from("localhost:502"));
+    let line = [("path".to_owned(), Json::from("/dev/null")), ("baud".to_owned(), Json::from(9600))];
+    let serial = ("serial".to_owned(), line.into_iter().collect());
+    vec![[tcp, unit.clone()].into_iter().collect(), [serial, unit].into_iter().collect()]
 }
 
-/// Points that no piece holds whole are left out.
+/// What a recorded answer says of the points that it reaches.
 ///
 /// # Errors
-/// What is no recording, with the key and what would be accepted.
+/// It is none, with the key and what would be accepted.
 pub(crate) fn replay(bound: &Bound, sample: &Json) -> Result<Vec<Decoded>, String> {
-    let recording = Recording::deserialize(sample).map_err(|error| error.to_string())?;
-    let pieces = (0..).zip(&recording.registers).map(|(n, piece)| piece.answer(n)).collect::<Result<Vec<_>, _>>()?;
-    let holds = |spot: &Spot, (table, start, answer): &(Table, u16, Answer)| {
-        (spot.table == *table).then(|| codec::value(spot, *start, answer)).flatten()
-    };
-    let decoded = (0..).zip(&bound.points).filter_map(|(point, spot)| {
-        let result = pieces.iter().find_map(|piece| holds(spot, piece))?;
-        Some(Decoded { point, result })
-    });
-    Ok(decoded.collect())
-}
-
-impl Piece {
-    fn answer(&self, n: usize) -> Result<(Table, u16, Answer), String> {
-        let out = |key: &str, value: i64, most: u16| format!("registers[{n}].{key}: {value} is not in 0..{most}");
-        let start = u16::try_from(self.register).map_err(|_| out("register", self.register, u16::MAX))?;
-        let most = if self.table.is_bits() { 1 } else { u16::MAX };
-        let word = |value: &i64| u16::try_from(*value).ok().filter(|v| *v <= most).ok_or(out("values", *value, most));
-        let words = self.values.iter().map(word).collect::<Result<Vec<_>, _>>()?;
-        let answer = if self.table.is_bits() {
-            Answer::Bits(words.into_iter().map(|word| word == 1).collect())
-        } else {
-            Answer::Registers(words)
+    let sample = Sample::deserialize(sample).map_err(|error| error.to_string())?;
+    let coils = flat("coil", &sample.coil)?;
+    let inputs = flat("discreteInput", &sample.discrete_input)?;
+    let holding = flat("holdingRegister", &sample.holding_register)?;
+    let input = flat("inputRegister", &sample.input_register)?;
+    let mut out = Vec::new();
+    for (id, spot) in (0..).zip(&bound.points).filter(|(_, spot)| spot.readable) {
+        let answer = match spot.table {
+            Table::Coil => stretch(spot, &coils).map(Answer::Bits),
+            Table::DiscreteInput => stretch(spot, &inputs).map(Answer::Bits),
+            Table::HoldingRegister => stretch(spot, &holding).map(Answer::Registers),
+            Table::InputRegister => stretch(spot, &input).map(Answer::Registers),
         };
-        Ok((self.table, start, answer))
-    }
-}
-
-/// A register such as 40001, which manuals write for register 0 of the holding registers.
-pub(crate) fn notes(bound: &Bound) -> Vec<BindError> {
-    let note = |(id, spot): (_, &Spot)| {
-        let digit = match spot.table {
-            Table::Coil => return None,
-            Table::DiscreteInput => 1,
-            Table::InputRegister => 3,
-            Table::HoldingRegister => 4,
-        };
-        let (start, first) = (spot.start, digit * 10_000 + 1);
-        if spot.by_reference || !(first..first + 9_999).contains(&start) {
-            return None;
+        if let Some(answer) = answer {
+            let what = What::Read { table: spot.table, start: spot.start, count: spot.count };
+            let request = Request { unit: bound.unit.clone(), what, points: [id].into() };
+            codec::decode(bound, &request, &answer, &mut out);
         }
-        let message = format!(
-            "{start} is taken as the zero-based address, so {} {start} will be read; if the manual's {start} is meant, \
-             write reference: \"{start}\" (register {})",
-            spot.table.words(),
-            start - first
-        );
-        Some(BindError::config(At::Address(id), "register", message))
-    };
-    (0..).zip(&bound.points).filter_map(note).collect()
+    }
+    Ok(out)
+}
+
+fn flat<T: Copy>(table: &str, given: &BTreeMap<String, Vec<T>>) -> Result<BTreeMap<u32, T>, String> {
+    let mut all = BTreeMap::new();
+    for (start, values) in given {
+        let refuse = |why| format!("{table}.{start}: {why}");
+        let first: u16 = start.parse().map_err(|_| refuse("is no register; 0 to 65535 in quotes would be accepted"))?;
+        for (place, value) in (u32::from(first)..).zip(values) {
+            if place > u16::MAX.into() {
+                return Err(refuse("goes beyond register 65535"));
+            }
+            if all.insert(place, *value).is_some() {
+                return Err(refuse("overlaps another stretch of the table"));
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// The values of a point, if the sample has them all.
+fn stretch<T: Copy>(spot: &Spot, all: &BTreeMap<u32, T>) -> Option<Vec<T>> {
+    (u32::from(spot.start)..spot.end()).map(|place| all.get(&place).copied()).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use mapper_api::{Access, DataType, Point, Protocol, Value};
-    use serde_json::json;
+    use std::sync::Arc;
 
-    use super::{notes, replay};
-    use crate::{Modbus, bind::Bound};
+    use mapper_api::{Access, BoundDevice, DataType, Mapper, Point, Value};
+    use serde_json::{Value as Json, json};
 
-    fn bound(addresses: &[serde_json::Value], data_type: DataType) -> Bound {
-        let endpoint = serde_json::from_value(json!({ "tcp": "h", "unit": 1 })).unwrap();
-        let point = |address: &serde_json::Value| Point {
-            address: serde_json::from_value(address.clone()).unwrap(),
-            data_type,
+    use crate::Modbus;
+
+    fn bound() -> Arc<dyn BoundDevice> {
+        let addresses = [
+            (json!({"table": "inputRegister", "register": 0}), DataType::Float32),
+            (json!({"reference": "40101"}), DataType::Uint16),
+            (json!({"table": "coil", "register": 4}), DataType::Bool),
+            (json!({"table": "holdingRegister", "register": 40001}), DataType::Uint16),
+        ];
+        let point = |(address, data_type): &'static (Json, DataType)| Point {
+            address,
+            data_type: *data_type,
             order: mapper_api::ByteOrder::Abcd,
             size: None,
             access: Access::Read,
         };
-        Modbus.bind(endpoint, addresses.iter().map(point).collect()).unwrap()
+        let addresses: &'static _ = Box::leak(Box::new(addresses));
+        let points = addresses.iter().map(point).collect();
+        Arc::new(Modbus).bind(&json!({"tcp": "h", "unit": 1}), points).unwrap_or_else(|e| panic!("{e:?}"))
     }
 
     #[test]
-    fn a_recording_is_decoded_like_an_answer() {
-        let at = |register: u16| json!({ "table": "holdingRegister", "register": register });
-        let bound = bound(&[at(40), at(41), at(90), at(42)], DataType::Float32);
-        let sample = json!({ "registers": [
-            { "table": "inputRegister", "register": 90, "values": [1, 2] },
-            { "table": "holdingRegister", "register": 40, "values": [17261, 47841, 0] },
-        ] });
-        let decoded = replay(&bound, &sample).unwrap();
-        assert_eq!(decoded.iter().map(|d| d.point).collect::<Vec<_>>(), [0, 1], "whole values only");
-        assert_eq!(decoded[0].result, Ok(Value::Float32(237.73)));
+    fn a_recorded_answer_decodes_as_a_live_one() {
+        let sample = json!({
+            "inputRegister": {"0": [17255, 26214]}, "holdingRegister": {"99": [7, 5]}, "coil": {"3": [false, true]},
+        });
+        let found: Vec<_> =
+            bound().replay(&sample).unwrap().into_iter().map(|d| (d.point, d.result.unwrap())).collect();
+        assert_eq!(found, [(0, Value::Float32(231.4)), (1, Value::Uint(5)), (2, Value::Bool(true))]);
     }
 
     #[test]
-    fn bits_are_recorded_as_zeros_and_ones() {
-        let bound = bound(&[json!({ "reference": "10002" })], DataType::Bool);
-        let sample =
-            |value| json!({ "registers": [{ "table": "discreteInput", "register": 0, "values": [0, value] }] });
-        assert_eq!(replay(&bound, &sample(1)).unwrap()[0].result, Ok(Value::Bool(true)));
-        assert_eq!(replay(&bound, &sample(2)).unwrap_err(), "registers[0].values: 2 is not in 0..1");
-    }
-
-    #[test]
-    fn what_is_no_recording_is_told() {
-        let bound = bound(&[], DataType::Bool);
-        for (sample, told) in [
-            (
-                json!({ "registers": [{ "table": "coil", "register": 70_000, "values": [1] }] }),
-                "70000 is not in 0..65535",
-            ),
-            (json!({ "frames": [] }), "unknown field `frames`"),
-            (json!({ "registers": [{ "table": "coil", "register": 0 }] }), "missing field `values`"),
+    fn what_is_no_recorded_answer_is_refused() {
+        for (sample, part) in [
+            (json!({"coils": {}}), "unknown field `coils`"),
+            (json!({"coil": {"x": [true]}}), "coil.x: is no register"),
+            (json!({"holdingRegister": {"0": [70000]}}), "70000"),
+            (json!({"holdingRegister": {"65535": [1, 2]}}), "beyond register 65535"),
+            (json!({"holdingRegister": {"0": [1, 2], "1": [2]}}), "overlaps"),
         ] {
-            let error = replay(&bound, &sample).unwrap_err();
-            assert!(error.contains(told), "{error}");
+            let error = bound().replay(&sample).unwrap_err();
+            assert!(error.contains(part), "{error}");
         }
     }
 
     #[test]
-    fn a_register_in_the_other_notation_gets_a_remark() {
-        let bound = bound(
-            &[
-                json!({ "table": "holdingRegister", "register": 40001 }),
-                json!({ "reference": "440002" }),
-                json!({ "table": "inputRegister", "register": 40001 }),
-                json!({ "table": "holdingRegister", "register": 40000 }),
-                json!({ "table": "inputRegister", "register": 30100 }),
-            ],
-            DataType::Uint16,
-        );
-        let notes: Vec<_> = notes(&bound).iter().map(ToString::to_string).collect();
-        assert_eq!(notes.len(), 2, "{notes:?}");
-        assert!(notes[0].contains("holding register 40001 will be read"), "{notes:?}");
-        assert!(notes[1].contains("reference: \"30100\" (register 99)"), "{notes:?}");
+    fn a_register_that_looks_like_the_other_notation_is_remarked_on() {
+        let notes = bound().notes();
+        assert_eq!(notes.len(), 1);
+        assert!(notes[0].message.contains("reference: \"440002\"") && notes[0].path == "register", "{notes:?}");
     }
 }

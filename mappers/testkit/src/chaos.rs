@@ -122,6 +122,10 @@ impl Mapper for Chaos {
         self.within.sample_schema()
     }
 
+    fn stand_ins(&self) -> Vec<Json> {
+        self.within.stand_ins()
+    }
+
     fn bind(
         self: Arc<Self>,
         endpoint: &Json,
