@@ -62,6 +62,11 @@ struct Object<'a> {
 type Named<'a> = BTreeMap<DeviceId, Object<'a>>;
 
 impl Catalog {
+    /// How often the merged spec of a device has changed, from 1; 0 for one that is not in the set.
+    pub fn generation(&self, id: &DeviceId) -> i64 {
+        self.generations.get(id).map_or(0, |(_, generation)| *generation)
+    }
+
     /// The catalogue of a set. Devices whose spec is as in `previous` are taken over from there.
     pub fn build(objects: &Objects, judge: &Judge, previous: &Self) -> Self {
         let parsed = Parsed::read(objects);

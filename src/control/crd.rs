@@ -7,11 +7,9 @@ use fieldgate_crds::{Crds, Fragment, SCHEMA, compose, structural_schema};
 use mapper_api::Mapper;
 use serde_json::Value as Json;
 
-use crate::registry;
-
-/// The CRDs of the registered mappers: Device, then DeviceModel.
-pub fn crds() -> Vec<Json> {
-    let Crds { device, model } = compose_for(&registry::mappers());
+/// The CRDs for these mappers: Device, then DeviceModel.
+pub fn crds(mappers: &[Arc<dyn Mapper>]) -> Vec<Json> {
+    let Crds { device, model } = compose_for(mappers);
     vec![device, model]
 }
 
@@ -32,16 +30,16 @@ pub fn to_yaml(crd: &Json) -> anyhow::Result<String> {
 ///
 /// # Errors
 /// The YAML library refuses a value.
-pub fn print() -> anyhow::Result<String> {
-    Ok(crds().iter().map(to_yaml).collect::<anyhow::Result<Vec<_>>>()?.join("---\n"))
+pub fn print(mappers: &[Arc<dyn Mapper>]) -> anyhow::Result<String> {
+    Ok(crds(mappers).iter().map(to_yaml).collect::<anyhow::Result<Vec<_>>>()?.join("---\n"))
 }
 
 /// Writes each CRD to its file below a folder: `device.yaml` and `devicemodel.yaml`.
 ///
 /// # Errors
 /// A file cannot be written.
-pub fn write(folder: &Path) -> anyhow::Result<()> {
-    for crd in crds() {
+pub fn write(folder: &Path, mappers: &[Arc<dyn Mapper>]) -> anyhow::Result<()> {
+    for crd in crds(mappers) {
         let path = folder.join(file_name(&crd));
         fs::write(&path, to_yaml(&crd)?).with_context(|| format!("cannot write {}", path.display()))?;
     }

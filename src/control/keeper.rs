@@ -21,12 +21,15 @@ pub trait Writer: Send + std::marker::Sync + 'static {
     fn write(&self, device: &DeviceId, values: Vec<(PointId, Value)>) -> impl Future<Output = WriteOutcome> + Send;
 }
 
+/// Told which points with a desired value hold it.
+type Changed = dyn Fn(&[(PointId, bool)]) + Send + std::marker::Sync;
+
 /// The desired values of one device.
 pub struct Keeper<W> {
     device: Arc<Device>,
     writer: Arc<W>,
     kept: Mutex<Vec<(PointId, Keeping)>>,
-    changed: Box<dyn Fn() + Send + std::marker::Sync>,
+    changed: Box<Changed>,
 }
 
 impl<W: Writer> Keeper<W> {
@@ -35,7 +38,7 @@ impl<W: Writer> Keeper<W> {
     pub fn new(
         device: &Arc<Device>,
         writer: Arc<W>,
-        changed: impl Fn() + Send + std::marker::Sync + 'static,
+        changed: impl Fn(&[(PointId, bool)]) + Send + std::marker::Sync + 'static,
     ) -> Option<Arc<Self>> {
         let kept: Vec<_> = (0..)
             .zip(&device.properties)
@@ -57,6 +60,11 @@ impl<W: Writer> Keeper<W> {
     pub fn write_blind(self: &Arc<Self>) {
         let due = self.choose(|point, keeping| !self.device.property(point).access.can_read() && keeping.blind());
         self.start(due);
+    }
+
+    fn tell(&self) {
+        let held: Vec<_> = self.kept().iter().map(|(point, keeping)| (*point, keeping.sync().is_synced())).collect();
+        (self.changed)(&held);
     }
 
     fn kept(&self) -> MutexGuard<'_, Vec<(PointId, Keeping)>> {
@@ -103,7 +111,7 @@ impl<W: Writer> Keeper<W> {
             keeping.written(property, desired, attempt, now);
             (!readable && !keeping.sync().is_synced()).then(|| keeping.wait(now))
         };
-        (self.changed)();
+        self.tell();
         again
     }
 
@@ -121,7 +129,7 @@ impl<W: Writer> Keeper<W> {
         });
         self.start(due);
         if changed {
-            (self.changed)();
+            self.tell();
         }
     }
 }

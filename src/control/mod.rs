@@ -1,5 +1,6 @@
 //! The control path: source -> resolve -> validate -> diff -> apply, and status back. It runs without a broker.
 
+pub mod apply;
 pub mod catalog;
 pub mod check;
 pub mod conflicts;

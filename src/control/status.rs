@@ -19,8 +19,8 @@ pub struct Facts {
     pub refused: Option<(&'static str, String)>,
     /// Whether a spec is at work.
     pub running: bool,
-    /// Whether the device answers; none before the first exchange ended.
-    pub reachable: Option<Result<(), String>>,
+    /// Whether the device answers, or the reason why not; none before the first exchange ended.
+    pub reachable: Option<Result<(), &'static str>>,
     /// The properties with a desired value.
     pub sync: Vec<(String, Sync)>,
     /// The writable properties: name, value found, desired, as JSON.
@@ -36,7 +36,7 @@ pub fn status(before: &DeviceStatus, facts: &Facts, now: &Time) -> DeviceStatus 
         Some(first) => {
             let status = if all.iter().any(|c| c.status == "False") { "False" } else { "Unknown" };
             let first = all.iter().find(|c| c.status == "False").unwrap_or(first);
-            Said::new(condition::READY, status, first.reason, first.message.clone())
+            Said::new(condition::READY, status, &first.reason, first.message.clone())
         }
     };
     let conditions = [accepted, reachable, synced, ready]
@@ -49,7 +49,7 @@ pub fn status(before: &DeviceStatus, facts: &Facts, now: &Time) -> DeviceStatus 
             Condition {
                 type_: said.type_.to_owned(),
                 status: said.status.to_owned(),
-                reason: said.reason.to_owned(),
+                reason: said.reason,
                 message: said.message,
                 last_transition_time,
                 observed_generation: Some(facts.generation),
@@ -71,14 +71,20 @@ pub fn status(before: &DeviceStatus, facts: &Facts, now: &Time) -> DeviceStatus 
 struct Said {
     type_: &'static str,
     status: &'static str,
-    reason: &'static str,
+    reason: String,
     message: String,
 }
 
 impl Said {
-    fn new(type_: &'static str, status: &'static str, reason: &'static str, message: String) -> Self {
-        Self { type_, status, reason, message }
+    fn new(type_: &'static str, status: &'static str, reason: &str, message: String) -> Self {
+        Self { type_, status, reason: camel(reason), message }
     }
+}
+
+/// A reason as conditions spell it: `badData` is `BadData`.
+fn camel(reason: &str) -> String {
+    let mut letters = reason.chars();
+    letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
 }
 
 fn accepted(facts: &Facts) -> Said {
@@ -98,7 +104,9 @@ fn reachable(facts: &Facts) -> Said {
         }
         None => Said::new(condition::REACHABLE, "Unknown", "NotRead", "no exchange has ended yet".into()),
         Some(Ok(())) => Said::new(condition::REACHABLE, "True", "Answering", String::new()),
-        Some(Err(message)) => Said::new(condition::REACHABLE, "False", "NotAnswering", message.clone()),
+        Some(Err(reason)) => {
+            Said::new(condition::REACHABLE, "False", reason, format!("the device does not answer: {reason}"))
+        }
     }
 }
 
@@ -150,7 +158,7 @@ mod tests {
         let table = [
             (good.clone(), "True", "Ready"),
             (Facts { reachable: None, ..good.clone() }, "Unknown", "NotRead"),
-            (Facts { reachable: Some(Err("timeout".into())), ..good.clone() }, "False", "NotAnswering"),
+            (Facts { reachable: Some(Err("timeout")), ..good.clone() }, "False", "Timeout"),
             (Facts { sync: vec![("a".into(), Sync::Unknown)], ..good.clone() }, "Unknown", "NotRead"),
             (
                 Facts {
@@ -173,7 +181,7 @@ mod tests {
         let facts = Facts { running: true, reachable: Some(Ok(())), ..Facts::default() };
         let first = status(&DeviceStatus::default(), &facts, &at(1));
         assert_eq!(status(&first, &facts, &at(2)), first, "a quiet device makes no difference");
-        let gone = Facts { reachable: Some(Err("timeout".into())), ..facts };
+        let gone = Facts { reachable: Some(Err("timeout")), ..facts };
         let second = status(&first, &gone, &at(3));
         let times: Vec<_> = second.conditions.iter().map(|c| c.last_transition_time.0.as_second()).collect();
         assert_eq!(times, [1, 3, 1, 3], "accepted, reachable, synced, ready");

@@ -16,7 +16,7 @@ const CONNECTIONS: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the pages show.
-pub trait Pages: Send + Sync + 'static {
+pub trait Site: Send + Sync + 'static {
     /// Whether the bridge is ready, and if not, what it waits for.
     fn ready(&self) -> Result<(), String>;
     /// The live devices.
@@ -35,7 +35,7 @@ pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// Serves for ever.
-pub async fn serve(listener: TcpListener, pages: Arc<dyn Pages>) {
+pub async fn serve(listener: TcpListener, pages: Arc<dyn Site>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let place = places.clone().acquire_owned().await;
@@ -63,7 +63,7 @@ pub async fn serve(listener: TcpListener, pages: Arc<dyn Pages>) {
     }
 }
 
-fn answer(pages: &dyn Pages, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+fn answer(pages: &dyn Site, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return page(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "only GET is served here\n".into());
     }
