@@ -15,8 +15,12 @@
 #![forbid(unsafe_code)]
 
 pub mod bus;
+pub mod cli;
 pub mod clock;
 pub mod control;
+pub mod daemon;
 pub mod data;
 pub mod model;
+pub mod observe;
 pub mod registry;
+pub mod settings;

@@ -1,3 +1,7 @@
-//! The command line's entry: parse, run, print the error chain.
+//! The `fieldgate` binary: the command line with the mappers that were built in.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    fieldgate::cli::main_with(fieldgate::registry::mappers())
+}

@@ -94,6 +94,29 @@ pub struct Property {
     pub publish: Publish,
 }
 
+impl Property {
+    /// Whether its values stand in JSON as strings, since a reader's numbers may not hold 64 bits. It follows from the
+    /// spec alone, never from the value.
+    pub fn is_string_encoded(&self) -> bool {
+        matches!(self.data_type, DataType::Int64 | DataType::Uint64) && self.shape.is_plain()
+    }
+
+    /// A value of this property as JSON; null for what is no number.
+    pub fn json(&self, value: &Value) -> serde_json::Value {
+        match value {
+            Value::Int(_) | Value::Uint(_) if self.is_string_encoded() => value.to_string().into(),
+            Value::Bool(v) => (*v).into(),
+            Value::Int(v) => (*v).into(),
+            Value::Uint(v) => (*v).into(),
+            // By its text: the double nearest to a single's text prints as the single does.
+            Value::Float32(v) => v.to_string().parse::<f64>().ok().and_then(serde_json::Number::from_f64).into(),
+            Value::Float64(v) => serde_json::Number::from_f64(*v).into(),
+            Value::Text(v) => v.as_str().into(),
+            Value::Bytes(_) => value.to_string().into(),
+        }
+    }
+}
+
 /// A wanted value, in both forms.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Desired {

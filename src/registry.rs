@@ -7,7 +7,9 @@ use mapper_api::Mapper;
 /// The mappers that this binary was built with.
 pub fn mappers() -> Vec<Arc<dyn Mapper>> {
     vec![
-        // modbus
-        // virtual
+        #[cfg(feature = "modbus")]
+        Arc::new(mapper_modbus::Modbus),
+        #[cfg(feature = "virtual")]
+        Arc::new(mapper_virtual::Virtual),
     ]
 }

@@ -6,14 +6,15 @@
 
 #![forbid(unsafe_code)]
 
+mod compose;
 mod device;
-mod duration;
 mod model;
 mod status;
 
+pub use compose::{Crds, Fragment, RESERVED, SCHEMA, compose, structural_schema};
 pub use device::{Device, DeviceSpec, OnDrift, Property, Publish};
-pub use duration::Duration;
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
+pub use mapper_values::Duration;
 pub use model::{DeviceModel, DeviceModelSpec, Sample};
 pub use status::{DeviceStatus, Reported, condition};
 

@@ -3,10 +3,29 @@
 //! Protocol-blind: a bus knows bound devices, points and periods, not properties, MQTT or resources. What it finds
 //! goes to the [`Observer`] that came with the device.
 
+mod backoff;
+mod buses;
+mod device;
+mod grid;
+mod handle;
+mod line;
+mod schedule;
+mod stats;
+mod supervise;
+mod task;
+#[cfg(test)]
+mod tests;
+mod write;
+
 use std::{sync::Arc, time::Duration};
 
 use mapper_api::{BoundDevice, Decoded, ErrorKind, PointId, Value};
 use tokio::sync::oneshot;
+
+pub use buses::Buses;
+pub use grid::Grid;
+pub use handle::{BusHandle, Options, spawn};
+pub use stats::BusStats;
 
 use crate::{clock::Stamp, model::DeviceId};
 

@@ -1,1 +1,22 @@
 //! The control path: source -> resolve -> validate -> diff -> apply, and status back. It runs without a broker.
+
+pub mod apply;
+pub mod catalog;
+pub mod check;
+pub mod conflicts;
+pub mod crd;
+pub mod desired;
+pub mod diff;
+pub mod document;
+pub mod files;
+pub mod issue;
+pub mod keeper;
+pub mod resolve;
+pub mod schema;
+pub mod source;
+pub mod status;
+#[cfg(test)]
+mod testing;
+pub mod validate;
+pub mod yaml;
+mod yaml11;

@@ -51,6 +51,8 @@ pub struct Lane {
 
 struct Inner {
     cells: Vec<Cell>,
+    /// Whether each desired value is in the device; none before that is known.
+    synced: Vec<Option<bool>>,
     filters: Vec<Filter>,
     availability: Availability,
     /// Exchanges in a row that failed, whoever is to blame.
@@ -101,6 +103,7 @@ impl Lane {
         });
         let mut inner = Inner {
             cells: vec![Cell::default(); device.properties.len()],
+            synced: vec![None; device.properties.len()],
             filters: vec![Filter::default(); device.properties.len()],
             availability: Availability { offline: Some("notRead"), since: Stamp::now() },
             failures: 0,
@@ -138,6 +141,17 @@ impl Lane {
         self.closed.store(true, Relaxed);
     }
 
+    /// Whether a point with a desired value holds it. It stands in `state`.
+    pub fn synced(&self, point: PointId, synced: bool) {
+        let changed = match lock(&self.inner).synced.get_mut(usize::from(point)) {
+            Some(before) => before.replace(synced) != Some(synced),
+            None => false,
+        };
+        if changed {
+            self.touch();
+        }
+    }
+
     /// What is known now.
     pub fn view(&self) -> View {
         let (inner, now) = (lock(&self.inner), Instant::now());
@@ -173,11 +187,12 @@ impl Lane {
         self.told.store(false, Relaxed);
         let inner = lock(&self.inner);
         let clock = lock(&self.core.clock);
-        let readable = self.device.properties.iter().zip(&inner.cells).filter(|(p, _)| shown(p));
-        let properties = readable.map(|(property, cell)| {
+        let cells = inner.cells.iter().zip(&inner.synced);
+        let readable = self.device.properties.iter().zip(cells).filter(|(p, _)| shown(p));
+        let properties = readable.map(|(property, (cell, synced))| {
             let (quality, reason) = cell.quality_at(now.mono, property.max_age);
             let value = cell.value().map(|(value, at)| (value, clock.wall(at)));
-            StateProperty { property, value, quality, reason, detail: cell.detail() }
+            StateProperty { property, value, quality, reason, detail: cell.detail(), synced: *synced }
         });
         let seq = self.stream.seq.load(Relaxed);
         let size = 160 + 128 * self.device.properties.len();

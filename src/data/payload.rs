@@ -130,6 +130,8 @@ pub struct StateProperty<'a> {
     pub reason: &'a str,
     /// More about that.
     pub detail: &'a str,
+    /// Whether the device holds the desired value; none while that is unknown.
+    pub synced: Option<bool>,
 }
 
 /// The `state` message.
@@ -174,6 +176,9 @@ pub fn state<'a>(
         if let Some(desired) = &p.property.desired {
             out.extend_from_slice(b",\"desired\":");
             write_value(&mut out, &desired.value, is_wide(p.property));
+            if let Some(synced) = p.synced {
+                out.extend_from_slice(if synced { b",\"synced\":true" } else { b",\"synced\":false" });
+            }
         }
         out.push(b'}');
     }

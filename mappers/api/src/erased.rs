@@ -51,6 +51,10 @@ pub trait Mapper: Send + Sync {
     fn endpoint_schema(&self) -> Json;
     /// The schema of what stands under `spec.properties[].<name>`.
     fn address_schema(&self) -> Json;
+    /// [`Protocol::sample_schema`].
+    fn sample_schema(&self) -> Option<Json>;
+    /// [`Protocol::stand_ins`].
+    fn stand_ins(&self) -> Vec<Json>;
     /// Parses and checks a device. The addresses stand in the order of the device's properties.
     ///
     /// # Errors
@@ -93,6 +97,13 @@ pub trait BoundDevice: Send + Sync {
     fn source_of<'a>(&self, frame: &'a DynFrame) -> &'a str;
     /// [`Protocol::decode_frame`].
     fn decode_frame(&self, frame: &DynFrame, out: &mut Vec<Decoded>);
+    /// [`Protocol::notes`].
+    fn notes(&self) -> Vec<BindError>;
+    /// [`Protocol::replay`].
+    ///
+    /// # Errors
+    /// The sample is no recorded answer of this protocol.
+    fn replay(&self, sample: &Json) -> Result<Vec<Decoded>, String>;
     /// [`Protocol::open`].
     fn open(&self) -> BoxFuture<'_, Result<Box<dyn DynBus>>>;
 }
@@ -162,6 +173,14 @@ impl<P: Protocol> Mapper for P {
         schema_of::<P::Address>()
     }
 
+    fn sample_schema(&self) -> Option<Json> {
+        Protocol::sample_schema(self)
+    }
+
+    fn stand_ins(&self) -> Vec<Json> {
+        Protocol::stand_ins(self)
+    }
+
     fn bind(
         self: Arc<Self>,
         endpoint: &Json,
@@ -169,11 +188,11 @@ impl<P: Protocol> Mapper for P {
     ) -> Result<Arc<dyn BoundDevice>, Vec<BindError>> {
         let mut errors = Vec::new();
         let endpoint = parse::<P::Endpoint>(At::Endpoint, endpoint).map_err(|e| errors.push(e)).ok();
-        let types = Protocol::capability(&*self).types;
+        let accepted = Protocol::capability(&*self).types;
         let mut typed = Vec::with_capacity(points.len());
         for (id, point) in (0..).zip(points) {
-            if !types.contains(&point.data_type) {
-                let accepted = types.iter().map(|t| t.name()).collect::<Vec<_>>().join(", ");
+            if !accepted.contains(&point.data_type) {
+                let accepted = accepted.iter().map(|t| t.name()).collect::<Vec<_>>().join(", ");
                 errors.push(BindError::unsupported(
                     At::Property(id),
                     "type",
@@ -260,6 +279,14 @@ impl<P: Protocol> BoundDevice for Joined<P> {
 
     fn decode_frame(&self, frame: &DynFrame, out: &mut Vec<Decoded>) {
         self.protocol.decode_frame(&self.bound, own(frame), out);
+    }
+
+    fn notes(&self) -> Vec<BindError> {
+        self.protocol.notes(&self.bound)
+    }
+
+    fn replay(&self, sample: &Json) -> Result<Vec<Decoded>, String> {
+        self.protocol.replay(&self.bound, sample)
     }
 
     fn open(&self) -> BoxFuture<'_, Result<Box<dyn DynBus>>> {

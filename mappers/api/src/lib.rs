@@ -28,4 +28,5 @@ pub use error::{At, BindError, Error, ErrorKind, Refusal, Result};
 pub use point::{Access, ByteOrder, DataType, Point, PointId};
 pub use protocol::{Capability, Decoded, Protocol};
 pub use schema::schema_of;
+pub use serde_json::Value as Json;
 pub use value::Value;

@@ -113,6 +113,32 @@ pub trait Protocol: Send + Sync + Sized + 'static {
     /// What a frame of this device says of its points.
     fn decode_frame(&self, _bound: &Self::Bound, _frame: &Self::Frame, _out: &mut Vec<Decoded>) {}
 
+    /// Remarks on a device that is right, but may not mean what its author thinks. `fieldgate check` prints them.
+    fn notes(&self, _bound: &Self::Bound) -> Vec<BindError> {
+        Vec::new()
+    }
+
+    /// The schema of a recorded answer: what stands under `spec.samples[].given.<NAME>` of a DeviceModel. None if
+    /// the protocol has no form for one.
+    fn sample_schema(&self) -> Option<serde_json::Value> {
+        None
+    }
+
+    /// Endpoints, one of which a DeviceModel's own is merged over where it leaves keys to its devices: so that its
+    /// properties are checked and its recorded answers run with no device at hand.
+    fn stand_ins(&self) -> Vec<serde_json::Value> {
+        Vec::new()
+    }
+
+    /// What a recorded answer says of the points, by the same decoding as a live one. Points that the sample says
+    /// nothing of are left out.
+    ///
+    /// # Errors
+    /// The sample is no recorded answer, with the key inside it and what would be accepted.
+    fn replay(&self, _bound: &Self::Bound, _sample: &serde_json::Value) -> Result<Vec<Decoded>, String> {
+        Err(format!("{} has no form for recorded answers", Self::NAME))
+    }
+
     /// Opens the bus that this device is on. It may be dropped while pending.
     ///
     /// # Errors

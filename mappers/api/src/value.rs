@@ -21,6 +21,35 @@ pub enum Value {
     Bytes(Vec<u8>),
 }
 
+impl Value {
+    /// A scalar as YAML or JSON writes it, before any type is known: a whole number, another number, true or false, a
+    /// text. None for lists, maps and null.
+    pub fn from_json(json: &serde_json::Value) -> Option<Self> {
+        match json {
+            serde_json::Value::Bool(v) => Some(Self::Bool(*v)),
+            serde_json::Value::Number(v) => match (v.as_i64(), v.as_u64()) {
+                (Some(v), _) => Some(Self::Int(v)),
+                (_, Some(v)) => Some(Self::Uint(v)),
+                _ => v.as_f64().map(Self::Float64),
+            },
+            serde_json::Value::String(v) => Some(Self::Text(v.clone())),
+            _ => None,
+        }
+    }
+
+    /// The number, to the precision of a double; none for what is no number.
+    pub fn as_f64(&self) -> Option<f64> {
+        #[allow(clippy::cast_precision_loss)] // said so
+        match self {
+            Self::Int(v) => Some(*v as f64),
+            Self::Uint(v) => Some(*v as f64),
+            Self::Float32(v) => Some(f64::from(*v)),
+            Self::Float64(v) => Some(*v),
+            Self::Bool(_) | Self::Text(_) | Self::Bytes(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Value {
     /// As people read it: floats in the shortest form that reads back the same, bytes in hexadecimal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -102,8 +102,10 @@ impl Shape {
         }
         let value = match raw {
             raw if !self.is_scaled() => raw,
-            Value::Int(v) => Value::Float64(self.forth(int_to_f64(v))),
-            Value::Uint(v) => Value::Float64(self.forth(uint_to_f64(v))),
+            #[allow(clippy::cast_precision_loss)] // a scaled value is a double
+            Value::Int(v) => Value::Float64(self.forth(v as f64)),
+            #[allow(clippy::cast_precision_loss)] // a scaled value is a double
+            Value::Uint(v) => Value::Float64(self.forth(v as f64)),
             #[allow(clippy::cast_possible_truncation)] // stays in the wire's precision, so that it prints as such
             Value::Float32(v) => Value::Float32((f64::from(v) * self.scale + self.offset) as f32),
             Value::Float64(v) => Value::Float64(v * self.scale + self.offset),
@@ -195,12 +197,8 @@ impl Shape {
 
     fn unscaled(&self, value: &Value) -> Option<f64> {
         let value = match value {
-            Value::Int(v) => int_to_f64(*v),
-            Value::Uint(v) => uint_to_f64(*v),
-            Value::Float32(v) => f64::from(*v),
-            Value::Float64(v) => *v,
             Value::Text(v) => v.parse().ok()?,
-            Value::Bool(_) | Value::Bytes(_) => return None,
+            number => number.as_f64()?,
         };
         Some(match self.decimal {
             _ if !self.is_scaled() => value,
@@ -220,16 +218,6 @@ impl Decimal {
             (same && s.abs() < EXACT && o.abs() < EXACT).then_some(Self { scale: s, offset: o, ten })
         })
     }
-}
-
-#[allow(clippy::cast_precision_loss)] // a scaled value is a double
-fn int_to_f64(v: i64) -> f64 {
-    v as f64
-}
-
-#[allow(clippy::cast_precision_loss)] // a scaled value is a double
-fn uint_to_f64(v: u64) -> f64 {
-    v as f64
 }
 
 fn whole(raw: &Value) -> Option<i64> {
@@ -254,7 +242,7 @@ fn whole_wide(value: &Value) -> Option<i128> {
 fn hexadecimal(text: &str) -> Option<Vec<u8>> {
     let digits: Vec<u8> =
         text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
-    (digits.len() % 2 == 0).then(|| digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
+    digits.len().is_multiple_of(2).then(|| digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
 #[cfg(test)]

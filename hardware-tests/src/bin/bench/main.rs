@@ -1,0 +1,102 @@
+//! The benchmark: the gateway and a plain C program do the same work in turn, on the loopback, and are measured alike.
+//!
+//! It measures; it judges nothing and fails only when something does not run.
+
+mod method;
+mod rig;
+mod rtu;
+mod size;
+mod startup;
+mod steady;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::rig::Rig;
+
+const HELP: &str = "\
+Measures the gateway against a C program on libmodbus and libmosquitto, and prints one line of JSON per figure.
+
+usage: bench [PART...] [--gateway PATH] [--seconds N] [--rounds N] [--full]
+
+parts (all of them if none is named):
+  w1        100 devices x 20 registers at 1 s: CPU, delivery, wake-ups, memory; QoS 0, QoS 1, QoS 1 with state
+  w2x       100 devices x 100 registers at 100 ms, without and with state
+  unpaced   100 devices x 100 registers as fast as they go
+  latency   1 device at 100 ms: answer on the wire to the subscriber's receipt
+  startup   exec to the first reading, and to one of each of 100 devices
+  rtu       a serial line at 9600 baud, two of ten units silent
+  size      the stripped release binary with Modbus and MQTT only
+
+options:
+  --gateway PATH    the program to measure; without it `cargo build --release` makes it
+  --seconds N       length of a window (default 10)
+  --rounds N        windows of each program, taken in turn (default 3)
+  --full            serial windows of 5 minutes instead of 1
+  --reference-only  the C program alone, to see what the machine gives
+
+example: cargo figures w1 latency --seconds 30";
+
+/// What the command line asked for.
+pub struct Options {
+    parts: Vec<String>,
+    gateway: Option<PathBuf>,
+    seconds: u64,
+    rounds: usize,
+    full: bool,
+    reference_only: bool,
+}
+
+impl Options {
+    fn parse(mut args: impl Iterator<Item = String>) -> Result<Option<Self>> {
+        let mut options =
+            Self { parts: Vec::new(), gateway: None, seconds: 10, rounds: 3, full: false, reference_only: false };
+        while let Some(arg) = args.next() {
+            let mut value = || args.next().with_context(|| format!("{arg} needs a value"));
+            match arg.as_str() {
+                "--help" | "-h" => return Ok(None),
+                "--gateway" => options.gateway = Some(value()?.into()),
+                "--seconds" => options.seconds = value()?.parse().context("--seconds takes a whole number")?,
+                "--rounds" => options.rounds = value()?.parse().context("--rounds takes a whole number")?,
+                "--full" => options.full = true,
+                "--reference-only" => options.reference_only = true,
+                part if PARTS.contains(&part.to_lowercase().as_str()) => options.parts.push(part.to_lowercase()),
+                other => bail!("no part or option {other}; parts: {}; see --help", PARTS.join(", ")),
+            }
+        }
+        ensure!(options.seconds > 0 && options.rounds > 0, "--seconds and --rounds are at least 1");
+        if options.parts.is_empty() {
+            options.parts = PARTS.map(String::from).to_vec();
+        }
+        Ok(Some(options))
+    }
+}
+
+const PARTS: [&str; 7] = ["w1", "w2x", "unpaced", "latency", "startup", "rtu", "size"];
+
+fn main() -> Result<()> {
+    let Some(options) = Options::parse(std::env::args().skip(1))? else {
+        println!("{HELP}");
+        return Ok(());
+    };
+    let gateway = match &options.gateway {
+        _ if options.reference_only => None,
+        Some(path) => Some(path.clone()),
+        None => Some(size::build(&[], "")?),
+    };
+    method::print(&options);
+    let rig = Rig::new(gateway)?;
+    for part in &options.parts {
+        match part.as_str() {
+            "w1" => steady::w1(&rig, &options)?,
+            "w2x" => steady::w2x(&rig, &options)?,
+            "unpaced" => steady::unpaced(&rig, &options)?,
+            "latency" => steady::latency(&rig, &options)?,
+            "startup" => startup::measure(&rig, &options)?,
+            "rtu" => rtu::measure(&rig, &options)?,
+            _ => size::measure()?,
+        }
+    }
+    Ok(())
+}

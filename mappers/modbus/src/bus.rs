@@ -1,0 +1,182 @@
+//! The only I/O: opens a line or a connection, and runs one exchange at a time on it.
+
+use std::{convert::Infallible, future::poll_fn, io, pin::pin, time::Duration};
+
+use mapper_api::{Bus, Error, ErrorKind, Result};
+use tokio::{
+    net::TcpStream,
+    task::spawn_blocking,
+    time::{Instant, sleep_until, timeout},
+};
+use tokio_modbus::{
+    Slave,
+    client::{Client, Context, rtu, tcp},
+    slave::SlaveContext,
+};
+use tokio_serial::{DataBits, FlowControl, SerialStream, StopBits};
+
+use crate::{
+    Modbus,
+    codec::{self, GATEWAY_PATH, GATEWAY_TARGET},
+    config::{Framing, Parity},
+    fits::fits,
+    line::{Line, Target},
+    request::{Answer, Request},
+    transport::{Expect, Fault, Handle, Io},
+};
+
+/// How long a connection or a device file may take to open.
+const OPEN: Duration = Duration::from_secs(3);
+/// How much longer than its bytes an answer may take once it has begun.
+pub(crate) const STUTTER: Duration = Duration::from_millis(20);
+/// A line that does not fall silent within this is given up and reopened.
+const BABBLE: Duration = Duration::from_secs(1);
+
+/// An open serial line or TCP connection.
+pub struct ModbusBus {
+    wire: Handle,
+    /// Encodes and decodes. Made anew after every failure, so that no byte of it is left behind in a buffer.
+    client: Context,
+}
+
+impl ModbusBus {
+    /// A bus over anything that carries bytes; `line` tells framing and timing.
+    pub fn attach(io: impl Io, line: Line) -> Self {
+        let wire = Handle::new(io, line);
+        Self { client: client(&wire), wire }
+    }
+
+    async fn ask(&mut self, request: &Request) -> Result<Answer> {
+        let unit = &request.unit;
+        let what = &request.what;
+        let expect = Expect { unit: unit.id, function: what.function(), len: what.answer_len() };
+        let free_at = {
+            let mut wire = self.wire.wire();
+            wire.line = unit.line;
+            wire.free_at()
+        };
+        if free_at > Instant::now() {
+            sleep_until(free_at).await;
+        }
+        poll_fn(|cx| self.wire.wire().poll_begin(cx, expect)).await.map_err(|fault| error(request, fault))?;
+        self.client.set_slave(Slave(unit.id));
+        let mut call = pin!(self.client.call(what.pdu()));
+        let starts = unit.timeout + unit.line.frame(what.request_len());
+        let mut outcome = timeout(starts, &mut call).await;
+        if outcome.is_err() && self.wire.wire().pending() > 0 {
+            outcome = timeout(unit.line.frame(what.answer_len()) + STUTTER, &mut call).await;
+        }
+        match outcome {
+            Ok(Ok(Ok(response))) => fits(what, response).map_err(|message| error(request, Fault::Bad(message))),
+            Ok(Ok(Err(code))) => match code.into() {
+                // The gateway is well, the unit behind it is silent: that unit alone is to be backed off.
+                code @ (GATEWAY_PATH | GATEWAY_TARGET) => {
+                    let name = codec::exception(code);
+                    Err(Error::new(ErrorKind::Timeout, format!("{request}: the gateway answers {name}")))
+                }
+                code => Ok(Answer::Exception(code)),
+            },
+            Ok(Err(cause)) => {
+                let fault = self.wire.wire().take_fault();
+                Err(error(request, fault.unwrap_or_else(|| Fault::Bad(cause.to_string()))))
+            }
+            Err(_) => {
+                let waited = unit.timeout.as_millis();
+                let noise = match self.wire.wire().pending() {
+                    0 => String::new(),
+                    n => format!("; {n} bytes came that are no answer"),
+                };
+                Err(Error::new(ErrorKind::Timeout, format!("{request}: no answer within {waited} ms{noise}")))
+            }
+        }
+    }
+}
+
+fn client(wire: &Handle) -> Context {
+    let framing = wire.wire().line.framing;
+    match framing {
+        Framing::Tcp => tcp::attach_slave(wire.clone(), Slave(0)),
+        Framing::Rtu => rtu::attach_slave(wire.clone(), Slave(0)),
+    }
+}
+
+fn error(request: &Request, fault: Fault) -> Error {
+    match fault {
+        Fault::Lost(message) => Error::new(ErrorKind::Bus, format!("{request}: {message}")),
+        Fault::Bad(message) => Error::new(ErrorKind::BadData, format!("{request}: {message}")),
+    }
+}
+
+fn lost(fault: Fault) -> Error {
+    match fault {
+        Fault::Lost(message) | Fault::Bad(message) => Error::new(ErrorKind::Bus, message),
+    }
+}
+
+impl Bus<Modbus> for ModbusBus {
+    async fn exchange(&mut self, request: &Request) -> Result<Answer> {
+        let outcome = self.ask(request).await;
+        if outcome.is_err() {
+            self.client = client(&self.wire);
+        }
+        outcome
+    }
+
+    /// With framing `tcp` late answers are told apart by their transaction id. With `rtu` nothing tells them apart, so
+    /// the line must have been silent for a while, and what came until then is dropped.
+    async fn resynchronise(&mut self) -> Result<()> {
+        let Line { framing, settle, .. } = self.wire.wire().line;
+        if framing == Framing::Tcp {
+            return Ok(());
+        }
+        let end = Instant::now() + settle + BABBLE;
+        while let Ok(result) = timeout(settle, poll_fn(|cx| self.wire.wire().poll_more(cx))).await {
+            result.map_err(lost)?;
+            if Instant::now() > end {
+                return Err(Error::new(ErrorKind::Bus, "the line does not fall silent"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody sends unasked; but a connection that the other side closes is noticed at once, not at the next poll.
+    async fn idle(&mut self) -> Result<Infallible> {
+        Err(lost(poll_fn(|cx| self.wire.wire().poll_discard(cx)).await))
+    }
+}
+
+/// Opens the bus.
+///
+/// # Errors
+/// [`ErrorKind::Unreachable`] with what was tried and the system's words.
+pub(crate) async fn open(target: &Target, line: Line) -> Result<ModbusBus> {
+    let unreachable = |detail: String| Error::new(ErrorKind::Unreachable, format!("cannot open {target}: {detail}"));
+    let opened = timeout(OPEN, async {
+        match target {
+            Target::Tcp { host, port } => {
+                let stream = TcpStream::connect((host.as_str(), *port)).await?;
+                stream.set_nodelay(true)?;
+                Ok(ModbusBus::attach(stream, line))
+            }
+            Target::Serial { path, baud, parity, two_stop_bits } => {
+                let builder = tokio_serial::new(path, *baud)
+                    .data_bits(DataBits::Eight)
+                    .flow_control(FlowControl::None)
+                    .parity(match parity {
+                        Parity::None => tokio_serial::Parity::None,
+                        Parity::Even => tokio_serial::Parity::Even,
+                        Parity::Odd => tokio_serial::Parity::Odd,
+                    })
+                    .stop_bits(if *two_stop_bits { StopBits::Two } else { StopBits::One });
+                // Opening a device file can block for long, for instance on a modem that waits for its carrier.
+                let stream = spawn_blocking(move || SerialStream::open(&builder)).await.map_err(io::Error::other)??;
+                Ok(ModbusBus::attach(stream, line))
+            }
+        }
+    });
+    match opened.await {
+        Ok(Ok(bus)) => Ok(bus),
+        Ok(Err(error)) => Err(unreachable(io::Error::to_string(&error))),
+        Err(_) => Err(unreachable(format!("no connection within {} s", OPEN.as_secs()))),
+    }
+}

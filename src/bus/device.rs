@@ -1,0 +1,347 @@
+//! One device on its bus: its plans, its deadlines, its health. It asks, decodes and tells its observer; what a
+//! failure means for the bus is not decided here.
+
+use std::{fmt, time::Duration};
+
+use mapper_api::{Decoded, DynAnswer, DynLearnt, DynRequest, Error, PointId, Sequence};
+use tokio::time::Instant;
+
+use super::{
+    Failure, Member,
+    backoff::{Backoff, CAP},
+    grid::Grid,
+    line::Line,
+    schedule::{Probe, Slot},
+};
+use crate::clock::Stamp;
+
+/// How soon a poll is repeated whose answer made its mapper plan anew.
+const REPLANNED: Duration = Duration::from_secs(1);
+/// The slot of [`mapper_api::Protocol::prepare`].
+pub(super) const PREPARE: usize = 0;
+
+pub(super) struct Device {
+    pub member: Member,
+    pub slots: Vec<Slot>,
+    pub health: Health,
+    /// What its unsolicited frames are marked with.
+    pub source: Option<String>,
+    /// One for each slot.
+    plans: Vec<Plan>,
+    learnt: DynLearnt,
+    replan: bool,
+}
+
+/// The sequences of a slot: made once, kept until something new was learnt.
+struct Plan {
+    points: Vec<PointId>,
+    sequences: Option<Vec<Sequence<DynRequest>>>,
+    /// Something was learnt since they were made.
+    stale: bool,
+    cursor: usize,
+    /// The deadline after the one that is being served.
+    next: Option<Instant>,
+}
+
+/// What a device has to answer for.
+pub(super) struct Health {
+    /// Exchanges left unanswered in a row.
+    pub misses: u32,
+    /// Those of them since the bus was opened.
+    pub misses_since_open: u32,
+    /// Answers in a row that did not fit.
+    pub misfits: u32,
+    /// Times in a row that the bus broke while this device was asked.
+    pub breaks: u32,
+    /// Set while it is suspect.
+    pub probe: Option<Probe>,
+    backoff: Backoff,
+    fault: Fault,
+}
+
+/// One trouble: said once, then counted.
+#[derive(Default)]
+pub(super) struct Fault {
+    count: u64,
+    since: Option<Instant>,
+}
+
+impl Fault {
+    /// Counts; true if it is the first.
+    pub fn strike(&mut self) -> bool {
+        self.count += 1;
+        self.since.replace(self.since.unwrap_or_else(Instant::now)).is_none()
+    }
+
+    /// It is over: how many failures it took, over what time; none if there was no trouble.
+    pub fn clear(&mut self) -> Option<(u64, Duration)> {
+        let since = self.since.take()?;
+        Some((std::mem::take(&mut self.count), since.elapsed()))
+    }
+}
+
+/// A sequence that broke off at this request.
+pub(super) struct Broken {
+    /// Its place in the sequence.
+    pub at: usize,
+    pub request: String,
+    pub error: Error,
+}
+
+impl Device {
+    /// Due at once. Calls nothing of the mapper but [`mapper_api::BoundDevice::learnt`].
+    pub fn new(member: Member) -> Self {
+        let now = Instant::now();
+        let first = member.groups.first().map_or(Duration::from_secs(1), |(period, _)| *period);
+        let once = (None, Vec::new());
+        let groups = member.groups.iter().map(|(period, points)| (Some(*period), points.clone()));
+        let (slots, plans) = std::iter::once(once)
+            .chain(groups)
+            .map(|(period, points)| {
+                let plan = Plan { points, sequences: None, stale: false, cursor: 0, next: None };
+                (Slot { due: Some(now), period, started: false }, plan)
+            })
+            .unzip();
+        let backoff = Backoff::new(first.min(CAP));
+        let health = Health {
+            misses: 0,
+            misses_since_open: 0,
+            misfits: 0,
+            breaks: 0,
+            probe: None,
+            backoff,
+            fault: Fault::default(),
+        };
+        let learnt = member.bound.learnt();
+        Self { member, slots, health, source: None, plans, learnt, replan: false }
+    }
+
+    /// Everything is due at once, from the beginning; with `prepare`, that too.
+    pub fn restart(&mut self, prepare: bool) {
+        let now = Instant::now();
+        for (slot, plan) in self.slots.iter_mut().zip(&mut self.plans) {
+            slot.started = false;
+            plan.cursor = 0;
+            if slot.period.is_some() || prepare {
+                slot.due = Some(now);
+            }
+        }
+    }
+
+    /// It answered a probe: what that did not read is due at once.
+    pub fn resume(&mut self, probed: usize) {
+        let now = Instant::now();
+        for (index, slot) in self.slots.iter_mut().enumerate() {
+            if slot.started || (slot.period.is_some() && index != probed) {
+                slot.due = Some(now);
+            }
+        }
+    }
+
+    /// After a panic of its mapper: nothing of what was kept is trusted.
+    pub fn forget(&mut self) {
+        self.plans.iter_mut().for_each(|plan| plan.sequences = None);
+        self.learnt = self.member.bound.learnt();
+        self.replan = false;
+    }
+
+    /// Begins a poll if it is not begun: skips what is late, plans what is not planned.
+    pub fn begin(&mut self, index: usize, grid: &Grid) -> u64 {
+        let (slot, plan) = (&mut self.slots[index], &mut self.plans[index]);
+        if slot.started {
+            return 0;
+        }
+        let now = Instant::now();
+        let missed = super::schedule::missed(slot, now);
+        plan.next = slot.period.map(|period| grid.next(period, slot.due.map_or(now, |due| due.max(now))));
+        slot.started = true;
+        if plan.sequences.is_none() || plan.stale {
+            plan.stale = false;
+            let bound = &self.member.bound;
+            plan.sequences = Some(if index == PREPARE {
+                self.source = bound.frame_source();
+                bound.prepare()
+            } else {
+                bound.plan(&plan.points, &self.learnt)
+            });
+        }
+        missed
+    }
+
+    /// Whether the current sequence asks anything.
+    pub fn exchanges(&self, index: usize) -> bool {
+        let plan = &self.plans[index];
+        plan.sequences.as_ref().and_then(|s| s.get(plan.cursor)).is_some_and(|sequence| !sequence.0.is_empty())
+    }
+
+    /// Runs the next sequence of a poll that was begun.
+    pub async fn step(&mut self, index: usize, line: &mut Line, out: &mut Vec<Decoded>) -> Result<(), Broken> {
+        let sequences = self.plans[index].sequences.take().unwrap_or_default();
+        let result = match sequences.get(self.plans[index].cursor) {
+            Some(sequence) => self.run(sequence, line, out).await,
+            None => Ok(()),
+        };
+        let plan = &mut self.plans[index];
+        plan.sequences = Some(sequences);
+        if result.is_ok() {
+            self.advance(index);
+        }
+        result
+    }
+
+    /// The current sequence is over; the poll too if it was the last.
+    fn advance(&mut self, index: usize) {
+        let plan = &mut self.plans[index];
+        plan.cursor += 1;
+        if plan.cursor >= plan.sequences.as_ref().map_or(0, Vec::len) {
+            self.end(index);
+        }
+    }
+
+    fn end(&mut self, index: usize) {
+        let (slot, plan) = (&mut self.slots[index], &mut self.plans[index]);
+        plan.cursor = 0;
+        slot.started = false;
+        slot.due = plan.next;
+        if std::mem::take(&mut self.replan) {
+            let soon = Instant::now() + REPLANNED;
+            slot.due = slot.due.map(|due| due.min(soon));
+            self.plans[PREPARE + 1..].iter_mut().for_each(|plan| plan.stale = true);
+        }
+    }
+
+    /// Asks a sequence's requests one after the other, and tells what their answers say.
+    pub async fn run(
+        &mut self,
+        sequence: &Sequence<DynRequest>,
+        line: &mut Line,
+        out: &mut Vec<Decoded>,
+    ) -> Result<(), Broken> {
+        for (at, request) in sequence.0.iter().enumerate() {
+            match self.ask(request, line, out).await {
+                Ok(stamp) if !out.is_empty() => self.member.observer.answered(stamp, out),
+                Ok(_) => {}
+                Err(error) => return Err(Broken { at, request: request.to_string(), error }),
+            }
+        }
+        Ok(())
+    }
+
+    /// One exchange, learnt from and decoded, but not told.
+    pub async fn ask(&mut self, request: &DynRequest, line: &mut Line, out: &mut Vec<Decoded>) -> Result<Stamp, Error> {
+        let bound = &*self.member.bound;
+        out.clear();
+        let answer: Result<DynAnswer, Error> = line.ask(request, bound.cost(request)).await;
+        let stamp = Stamp::now();
+        self.replan |= bound.learn(request, answer.as_ref(), &mut self.learnt);
+        bound.decode(request, &answer?, out);
+        Ok(stamp)
+    }
+
+    /// The points that a poll has not read, from this request of its current sequence on: those of the sequence, or of
+    /// all that follow too.
+    pub fn unread(&self, index: usize, at: usize, rest: bool) -> Vec<PointId> {
+        let plan = &self.plans[index];
+        let sequences = plan.sequences.as_deref().unwrap_or_default().get(plan.cursor..).unwrap_or_default();
+        let sequences = if rest { sequences } else { &sequences[..sequences.len().min(1)] };
+        let requests = sequences.iter().flat_map(|sequence| &sequence.0).skip(at);
+        requests.flat_map(|request| self.member.bound.points(request)).copied().collect()
+    }
+
+    /// Passes over the sequence that failed.
+    pub fn pass(&mut self, index: usize) {
+        self.advance(index);
+    }
+
+    /// Gives up the poll that was begun; what runs once stays to be done.
+    pub fn abandon(&mut self, index: usize) {
+        let once = self.slots[index].period.is_none();
+        self.end(index);
+        if once {
+            self.slots[index].due = Some(Instant::now());
+        }
+    }
+
+    /// While the bus is closed: polls that fall due fail without being asked.
+    pub fn fail_due(&mut self, now: Instant, grid: &Grid, failure: &Failure) {
+        for (slot, plan) in self.slots.iter_mut().zip(&self.plans) {
+            if let (Some(due), Some(period)) = (slot.due, slot.period)
+                && due <= now
+            {
+                slot.due = Some(grid.next(period, now));
+                self.member.observer.failed(Stamp::now(), &plan.points, failure, 0);
+            }
+        }
+    }
+
+    /// Tells that everything that is polled got no value.
+    pub fn fail_all(&self, failure: &Failure, misses: u32) {
+        for plan in self.plans.iter().filter(|plan| !plan.points.is_empty()) {
+            self.member.observer.failed(Stamp::now(), &plan.points, failure, misses);
+        }
+    }
+
+    /// The slot that a probe asks for; none if the device is never asked.
+    pub fn probe_slot(&self) -> Option<usize> {
+        let nothing = self.plans[PREPARE].sequences.as_ref().is_some_and(Vec::is_empty);
+        if self.slots[PREPARE].due.is_some() && !nothing {
+            return Some(PREPARE);
+        }
+        (self.slots.len() > 1).then_some(PREPARE + 1)
+    }
+
+    /// Which of these points are polled, and so can be read.
+    pub fn readable(&self, points: impl Iterator<Item = PointId>) -> Vec<PointId> {
+        points.filter(|point| self.plans.iter().any(|plan| plan.points.contains(point))).collect()
+    }
+
+    /// The requests that read these points.
+    pub fn plan(&self, points: &[PointId]) -> Vec<Sequence<DynRequest>> {
+        self.member.bound.plan(points, &self.learnt)
+    }
+
+    /// Takes it out of the rotation until a probe is answered.
+    pub fn suspect(&mut self, grid: &Grid, dice: &mut fastrand::Rng) {
+        let Some(index) = self.probe_slot() else { return };
+        let wait = self.health.backoff.next(dice);
+        let now = Instant::now();
+        // On the grid, where it comes right after the polls and so into the pause that follows them.
+        let due = match self.member.groups.first() {
+            Some((period, _)) if *period <= wait + *period / 4 => {
+                grid.next(*period, (now + wait).checked_sub(*period).map_or(now, |t| t.max(now)))
+            }
+            _ => now + wait,
+        };
+        let first = self.plans[index].sequences.as_deref().unwrap_or_default().first();
+        let costs = first.into_iter().flat_map(|s| &s.0).map(|request| self.member.bound.cost(request).longest);
+        self.health.probe = Some(Probe { due, longest: costs.sum() });
+    }
+
+    /// It answered: back to normal. True if it was suspect.
+    pub fn answered(&mut self) -> bool {
+        let health = &mut self.health;
+        health.misfits = 0;
+        health.breaks = 0;
+        if health.misses == 0 && health.probe.is_none() {
+            return false;
+        }
+        health.misses = 0;
+        health.misses_since_open = 0;
+        health.backoff.reset();
+        health.probe.take().is_some()
+    }
+
+    /// Says the first of its failures, counts the others.
+    pub fn complain(&mut self, bus: &str, request: &dyn fmt::Display, error: &Error) {
+        if self.health.fault.strike() {
+            tracing::warn!(bus, device = %self.member.id, %request, reason = error.kind.reason(), "{error}");
+        }
+    }
+
+    /// Says that its failures are over.
+    pub fn content(&mut self, bus: &str) {
+        if let Some((failures, time)) = self.health.fault.clear() {
+            tracing::info!(bus, device = %self.member.id, failures, ?time, "recovered");
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! `fieldgate check`: every mistake in a folder at once.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use mapper_api::{Mapper, schema_of};
+
+use super::Output;
+use crate::{control::check::check, settings::Settings};
+
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  fieldgate check devices/
+  fieldgate check devices/ --output json | jq '.issues[]'
+
+Checks Devices, DeviceModels and their samples, and fieldgate.yaml if it is there. Exits with 1 if anything must be mended;
+notes do not count.")]
+pub struct Args {
+    /// The folder that is searched for *.yaml, *.yml and *.json.
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// The form of the report.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+pub fn run(args: &Args, mappers: Vec<Arc<dyn Mapper>>) -> anyhow::Result<ExitCode> {
+    let report = check(&args.folder, mappers, &schema_of::<Settings>())?;
+    match args.output {
+        Output::Text => print!("{}", report.text()),
+        Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+    }
+    Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,35 @@
+//! `fieldgate health`: for probes and people.
+
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
+
+use crate::{observe::health, settings};
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  fieldgate health             is it alive?\n  fieldgate health --ready     does it do its work?\n  fieldgate health --devices   what does each device say?"
+)]
+pub struct Args {
+    /// Where the bridge listens for HTTP.
+    #[arg(long, env = "FIELDGATE_HTTP", default_value_t = settings::HTTP)]
+    http: SocketAddr,
+    /// Ask for readiness: the devices are loaded, the data path is running.
+    #[arg(long, conflicts_with = "devices")]
+    ready: bool,
+    /// Print the live devices as JSON.
+    #[arg(long)]
+    devices: bool,
+    /// How many seconds to wait for the answer.
+    #[arg(long, default_value_t = 5)]
+    timeout: u64,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let path = match (args.ready, args.devices) {
+        (true, _) => "/readyz",
+        (_, true) => "/devices",
+        _ => "/healthz",
+    };
+    let answer = super::runtime()?.block_on(health::get(args.http, path, Duration::from_secs(args.timeout)))?;
+    print!("{answer}");
+    Ok(ExitCode::SUCCESS)
+}

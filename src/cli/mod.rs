@@ -1,0 +1,82 @@
+//! The command line: what can be typed, and which room does it. No logic of its own.
+
+use std::{process::ExitCode, sync::Arc};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use mapper_api::Mapper;
+
+mod check;
+mod crd;
+#[cfg(feature = "demo")]
+mod demo;
+mod health;
+mod mappers;
+mod run;
+
+/// The device-protocol bridge for Kubernetes at the edge.
+///
+/// Fieldgate polls Modbus and other field devices that are described in YAML, and publishes their readings over MQTT
+/// with the time and the quality of each value.
+#[derive(Parser)]
+#[command(name = "fieldgate", version, after_help = EXAMPLES, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  fieldgate demo                                              see it work, with nothing else installed
+  fieldgate check devices/                                    find every mistake in your YAML
+  fieldgate run --devices devices/ --broker mqtt://localhost  poll and publish";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Poll the devices described in a folder and publish their readings.
+    Run(run::Args),
+    /// Check Devices, DeviceModels and settings; tell all mistakes at once.
+    Check(check::Args),
+    /// Show it all at work: a broker, simulated devices, readings, a write, a dead device.
+    #[cfg(feature = "demo")]
+    Demo(demo::Args),
+    /// Ask a running bridge whether it is well.
+    Health(health::Args),
+    /// Print the custom resource definitions for Kubernetes.
+    Crd(crd::Args),
+    /// List the protocols that this binary speaks.
+    Mappers(mappers::Args),
+}
+
+/// The form of what is printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Parses the command line and does what it says, with these mappers. A binary with mappers of its own calls this with
+/// [`crate::registry::mappers`] and its own.
+pub fn main_with(mappers: Vec<Arc<dyn Mapper>>) -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Run(args) => run::run(args, mappers),
+        Command::Check(args) => check::run(&args, mappers),
+        #[cfg(feature = "demo")]
+        Command::Demo(args) => demo::run(args, mappers),
+        Command::Health(args) => health::run(&args),
+        Command::Crd(args) => crd::run(&args, &mappers),
+        Command::Mappers(args) => mappers::run(&args, &mappers),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("fieldgate: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// One thread: devices and broker are waited for, not computed with. Blocking work (opening a serial line, looking up
+/// a name) gets a thread of its own for as long as it takes.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}

@@ -1,0 +1,243 @@
+//! The fleet: what runs, and the steps from a catalogue of wanted devices to running ones. Each device has its member
+//! on a bus, its lane into the data path, and a keeper of its desired values; one poll feeds all of them.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use fieldgate_crds::{DeviceStatus, Time, condition};
+use mapper_api::{Decoded, PointId, Value};
+
+use super::{
+    catalog::Catalog,
+    diff::{Change, diff},
+    keeper::{Keeper, Writer},
+    status::{Facts, status},
+};
+use crate::{
+    bus::{BusStats, Buses, Failure, Member, Observer, WriteOutcome},
+    clock::Stamp,
+    data::{DataPath, Lane, Leaving, Readiness, View},
+    model::{Device, DeviceId},
+};
+
+/// Everything that runs.
+pub struct Fleet {
+    lines: Arc<Lines>,
+    data: DataPath,
+    entries: Mutex<BTreeMap<DeviceId, Entry>>,
+}
+
+/// The buses, shared by the fleet and its keepers; none once stopped.
+struct Lines(Mutex<Option<Buses>>);
+
+/// One wanted device.
+#[derive(Default)]
+struct Entry {
+    running: Option<Running>,
+    /// Why the spec last seen is not at work.
+    refused: Option<(&'static str, String)>,
+    generation: i64,
+    status: DeviceStatus,
+}
+
+struct Running {
+    device: Arc<Device>,
+    lane: Arc<Lane>,
+    keeper: Option<Arc<Keeper<Lines>>>,
+}
+
+/// A device as `/devices` shows it.
+pub struct Shown {
+    /// Its name.
+    pub id: DeviceId,
+    /// Its status, as the resource has it.
+    pub status: DeviceStatus,
+    /// The device at work and its live values.
+    pub live: Option<(Arc<Device>, View)>,
+}
+
+/// One poll, every consumer.
+struct Fan {
+    lane: Arc<Lane>,
+    keeper: Option<Arc<Keeper<Lines>>>,
+}
+
+impl Observer for Fan {
+    fn answered(&self, at: Stamp, points: &[Decoded]) {
+        self.lane.answered(at, points);
+        if let Some(keeper) = &self.keeper {
+            keeper.answered(at, points);
+        }
+    }
+
+    fn failed(&self, at: Stamp, points: &[PointId], failure: &Failure, misses: u32) {
+        self.lane.failed(at, points, failure, misses);
+    }
+
+    fn skipped(&self, periods: u64) {
+        self.lane.skipped(periods);
+    }
+}
+
+impl Lines {
+    fn with<T>(&self, act: impl FnOnce(&mut Buses) -> T) -> Option<T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(act)
+    }
+}
+
+impl Writer for Lines {
+    async fn write(&self, device: &DeviceId, values: Vec<(PointId, Value)>) -> WriteOutcome {
+        match self.with(|buses| buses.write(device, values)) {
+            Some(outcome) => outcome.await,
+            None => WriteOutcome::NotSent(Failure {
+                kind: mapper_api::ErrorKind::Unreachable,
+                message: "the bridge is stopping".into(),
+            }),
+        }
+    }
+}
+
+impl Fleet {
+    /// A fleet without devices.
+    pub fn new(buses: Buses, data: DataPath) -> Arc<Self> {
+        Arc::new(Self { lines: Arc::new(Lines(Mutex::new(Some(buses)))), data, entries: Mutex::default() })
+    }
+
+    /// Makes what runs equal to what is wanted. A device whose spec did not change is not touched, and a device whose
+    /// new spec was refused goes on with its last accepted one.
+    pub fn apply(self: &Arc<Self>, catalog: &Catalog) {
+        let mut entries = self.entries();
+        let running = entries.iter().filter_map(|(id, e)| Some((id.clone(), e.running.as_ref()?.device.clone())));
+        let wanted = catalog.devices.iter().map(|(id, device)| (id.clone(), device.as_ref().ok().cloned()));
+        for change in diff(&running.collect(), &wanted.collect()) {
+            match change {
+                Change::Stop(id) => {
+                    tracing::info!(device = %id, "Device removed.");
+                    self.lines.with(|buses| buses.leave(&id));
+                    self.data.remove(&id, Leaving::Deleted);
+                }
+                Change::Start(device) | Change::Replace(device) => {
+                    tracing::info!(device = %device.id, bus = %device.bound.bus_key(), generation = device.generation, "Device taken on.");
+                    entries.entry(device.id.clone()).or_default().running = Some(self.start(&device));
+                }
+            }
+        }
+        entries.retain(|id, _| catalog.devices.contains_key(id));
+        for (id, device) in &catalog.devices {
+            let entry = entries.entry(id.clone()).or_default();
+            entry.generation = catalog.generation(id);
+            let refused = device.as_ref().err().map(|issues| {
+                let messages = issues.iter().map(|issue| format!("{}: {}", issue.path, issue.message));
+                ("Config", messages.collect::<Vec<_>>().join("; "))
+            });
+            if entry.refused != refused
+                && let Some((_, message)) = &refused
+            {
+                tracing::warn!(device = %id, "Device not accepted: {message}");
+            }
+            entry.refused = refused;
+        }
+        drop(entries);
+        self.data.devices_changed();
+    }
+
+    fn start(self: &Arc<Self>, device: &Arc<Device>) -> Running {
+        let lane = self.data.put(device.clone());
+        let (told, data) = (Arc::downgrade(&lane), self.data.clone());
+        let keeper = Keeper::new(device, self.lines.clone(), move |kept| {
+            tell_sync(&told, kept);
+            data.devices_changed();
+        });
+        let observer = Arc::new(Fan { lane: lane.clone(), keeper: keeper.clone() });
+        let (id, bound, groups) = (device.id.clone(), device.bound.clone(), device.poll_groups());
+        self.lines.with(|buses| buses.join(Member { id, bound, groups, observer }));
+        if let Some(keeper) = &keeper {
+            keeper.write_blind();
+        }
+        Running { device: device.clone(), lane, keeper }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, BTreeMap<DeviceId, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What each bus counts.
+    pub fn buses(&self) -> Vec<BusStats> {
+        self.lines.with(|buses| buses.stats()).unwrap_or_default()
+    }
+
+    /// Every device with its status and live values, computed now. A status changes only with what it tells.
+    pub fn devices(&self) -> Vec<Shown> {
+        let now = Time(jiff::Timestamp::now());
+        let mut entries = self.entries();
+        entries
+            .iter_mut()
+            .map(|(id, entry)| {
+                let view = entry.running.as_ref().map(|running| (running.device.clone(), running.lane.view()));
+                entry.status = status(&entry.status, &entry.facts(view.as_ref()), &now);
+                Shown { id: id.clone(), status: entry.status.clone(), live: view }
+            })
+            .collect()
+    }
+
+    /// Ends all buses, each after the sequence in flight.
+    pub async fn stop(&self) {
+        let buses = self.lines.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(buses) = buses {
+            buses.stop().await;
+        }
+    }
+}
+
+/// Whether each desired value is in the device, for the lane's `state`.
+fn tell_sync(lane: &Weak<Lane>, kept: &[(PointId, bool)]) {
+    if let Some(lane) = lane.upgrade() {
+        kept.iter().for_each(|(point, synced)| lane.synced(*point, *synced));
+    }
+}
+
+impl Entry {
+    fn facts(&self, view: Option<&(Arc<Device>, View)>) -> Facts {
+        let mut facts = Facts { generation: self.generation, refused: self.refused.clone(), ..Facts::default() };
+        let Some((device, view)) = view else { return facts };
+        facts.running = true;
+        facts.protocol = Some(device.bound.protocol());
+        facts.reachable = match view.availability.offline {
+            None => Some(Ok(())),
+            Some("notRead") => None,
+            Some(reason) => Some(Err(reason)),
+        };
+        let kept = self.running.iter().filter_map(|r| r.keeper.as_ref()).flat_map(|keeper| keeper.state());
+        facts.sync = kept.map(|(point, sync)| (device.property(point).name.to_string(), sync)).collect();
+        let properties = device.properties.iter().zip(&view.properties);
+        let writable = properties.filter(|(property, _)| property.access.can_write());
+        facts.reported = writable
+            .map(|(property, seen)| {
+                let found = seen.value.as_ref().map(|(value, _)| property.json(value));
+                let desired = property.desired.as_ref().map(|desired| property.json(&desired.value));
+                (property.name.to_string(), found, desired)
+            })
+            .collect();
+        facts
+    }
+}
+
+impl Shown {
+    /// The condition `Ready` in the words of MQTT.
+    pub fn readiness(&self) -> Readiness {
+        match self.status.conditions.iter().find(|c| c.type_ == condition::READY) {
+            Some(ready) if ready.status == "True" => Readiness::Ready,
+            Some(ready) => {
+                let mut letters = ready.reason.chars();
+                let first = letters.next().map(|letter| letter.to_ascii_lowercase());
+                Readiness::NotReady {
+                    reason: first.into_iter().chain(letters).collect(),
+                    message: ready.message.clone(),
+                }
+            }
+            None => Readiness::NotReady { reason: "notRead".into(), message: String::new() },
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The daemon: source, buses and data path joined, as `run` and `demo` start it. Wiring only.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+    time::Duration,
+};
+
+use anyhow::{Context, anyhow};
+use mapper_api::Mapper;
+use tokio::{task::JoinHandle, time::Instant};
+
+use crate::{
+    bus::{Buses, Options},
+    control::{
+        apply::Fleet,
+        catalog::{Catalog, Judge},
+        files::FileSource,
+        issue::Severity,
+        source::Source,
+    },
+    data::{self, BusHealth, DataPath, Node, Readiness},
+    model::DeviceId,
+    observe::{http, pages::Pages},
+    settings::Settings,
+};
+
+/// A running daemon.
+pub struct Daemon {
+    fleet: Arc<Fleet>,
+    data: DataPath,
+    publisher: JoinHandle<()>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Daemon {
+    /// Starts everything. The broker and the devices may be away; the settings may not be wrong.
+    ///
+    /// # Errors
+    /// A setting that cannot be, a folder that is not there, an address that is taken.
+    pub async fn start(settings: Settings, mappers: Vec<Arc<dyn Mapper>>) -> anyhow::Result<Self> {
+        let name = settings.node()?;
+        let folder =
+            settings.devices.clone().context("no devices: give --devices DIR, or `devices` in the settings file")?;
+        let mut source = Source::Files(FileSource::new(folder)?);
+        let listener = match settings.http.address()? {
+            Some(address) => Some(http::bind(address).await?),
+            None => None,
+        };
+        let node = Node {
+            name: name.clone(),
+            source: "files".into(),
+            protocols: mappers.iter().map(|m| m.name().to_owned()).collect(),
+        };
+        let facts = Arc::new(Facts::default());
+        let (data, publisher) = data::start(settings.mqtt.clone(), node, facts.clone())
+            .map_err(|errors| anyhow!(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
+        let fleet = Fleet::new(Buses::new(Options::of_node(&name)), data.clone());
+        let _ = facts.fleet.set(Arc::downgrade(&fleet));
+        let pages = Arc::new(Pages::new(fleet.clone(), data.clone()));
+
+        let judge = Judge::new(mappers, settings.node);
+        let (served, loaded) = (fleet.clone(), pages.clone());
+        let mut tasks = vec![tokio::spawn(async move {
+            let mut catalog = Catalog::default();
+            loop {
+                let objects = source.next().await;
+                let next = Catalog::build(&objects, &judge, &catalog);
+                for issue in next.issues.iter().filter(|issue| !catalog.issues.contains(issue)) {
+                    match issue.severity {
+                        Severity::Error => tracing::error!("{issue}"),
+                        Severity::Note => tracing::info!("{issue}"),
+                    }
+                }
+                served.apply(&next);
+                catalog = next;
+                loaded.loaded();
+            }
+        })];
+        if let Some(listener) = listener {
+            tracing::info!(address = %listener.local_addr()?, "Listening for HTTP.");
+            tasks.push(tokio::spawn(http::serve(listener, pages)));
+        }
+        Ok(Self { fleet, data, publisher, tasks })
+    }
+
+    /// Stops in order: no more polls, then what the broker still takes within this time, then goodbye.
+    pub async fn stop(self, within: Duration) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+        if tokio::time::timeout(within, self.fleet.stop()).await.is_err() {
+            tracing::warn!("A bus did not end its exchange within {within:?}.");
+        }
+        self.data.stop(within);
+        if let Err(error) = self.publisher.await {
+            tracing::error!(%error, "The publisher broke down.");
+        }
+    }
+}
+
+/// What the data path asks of the rest.
+#[derive(Default)]
+struct Facts {
+    fleet: OnceLock<Weak<Fleet>>,
+    /// When each bus was looked at last, and how long it had been busy until then.
+    busy: Mutex<HashMap<String, (Instant, Duration)>>,
+}
+
+impl Facts {
+    fn fleet(&self) -> Option<Arc<Fleet>> {
+        self.fleet.get().and_then(Weak::upgrade)
+    }
+}
+
+impl data::Facts for Facts {
+    fn devices(&self) -> BTreeMap<DeviceId, Readiness> {
+        let fleet = self.fleet();
+        let shown = fleet.iter().flat_map(|fleet| fleet.devices());
+        shown.map(|shown| (shown.id.clone(), shown.readiness())).collect()
+    }
+
+    fn buses(&self) -> BTreeMap<String, BusHealth> {
+        let (fleet, now) = (self.fleet(), Instant::now());
+        let mut before = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut after = HashMap::new();
+        let mut health = BTreeMap::new();
+        for bus in fleet.iter().flat_map(|fleet| fleet.buses()) {
+            let utilisation = before.get(&bus.bus).map_or(0.0, |(at, busy)| {
+                let passed = now.saturating_duration_since(*at).as_secs_f64();
+                if passed > 0.0 { bus.busy.saturating_sub(*busy).as_secs_f64() / passed } else { 0.0 }
+            });
+            after.insert(bus.bus.clone(), (now, bus.busy));
+            let state = if bus.up { "up" } else { "down" };
+            health.insert(bus.bus, BusHealth { state: state.into(), utilisation: utilisation.min(1.0) });
+        }
+        *before = after;
+        health
+    }
+}

@@ -1,0 +1,7 @@
+//! What people and machines see of the running bridge: pages over HTTP, metrics, the log. It changes nothing.
+
+pub mod health;
+pub mod http;
+pub mod log;
+pub mod metrics;
+pub mod pages;

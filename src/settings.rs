@@ -1,0 +1,118 @@
+//! The bridge's own settings: one file, `fieldgate.yaml`, overridden by the environment, overridden by flags.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, anyhow, bail};
+use mapper_api::schema_of;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::{
+    control::{check::check_document, issue::Severity, yaml},
+    data,
+    observe::log,
+};
+
+/// Where the bridge listens for HTTP unless told otherwise: loopback only.
+pub const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
+
+/// The bridge's own settings.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Settings {
+    /// The name of this node. `NODE_NAME`, then the host's name if left out.
+    #[schemars(length(min = 1, max = 253))]
+    pub node: Option<String>,
+    /// The folder with the devices' YAML.
+    pub devices: Option<PathBuf>,
+    /// The broker, and what is published how.
+    pub mqtt: data::Options,
+    /// The HTTP listener.
+    pub http: Http,
+    /// The log.
+    pub log: Log,
+}
+
+/// The HTTP listener: /healthz, /readyz, /devices, /metrics.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Http {
+    /// Address and port, such as `127.0.0.1:9464`, or `off`.
+    #[schemars(length(max = 64))]
+    pub listen: String,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { listen: HTTP.to_string() }
+    }
+}
+
+impl Http {
+    /// The address, or none if switched off.
+    ///
+    /// # Errors
+    /// It is no address.
+    pub fn address(&self) -> anyhow::Result<Option<SocketAddr>> {
+        if self.listen == "off" {
+            return Ok(None);
+        }
+        let parsed = self.listen.parse();
+        parsed
+            .map(Some)
+            .with_context(|| format!("http.listen {:?}: write address and port, such as {HTTP}, or off", self.listen))
+    }
+}
+
+/// The log, which goes to standard error.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Log {
+    /// error, warn, info, debug or trace, also by room: `info,fieldgate::bus=debug`.
+    #[schemars(length(max = 256))]
+    pub level: String,
+    /// Lines for people or JSON for machines.
+    pub format: log::Format,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".into(), format: log::Format::default() }
+    }
+}
+
+impl Settings {
+    /// Reads a settings file.
+    ///
+    /// # Errors
+    /// It cannot be read, or is not right: all mistakes, each with its line.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let name = path.display().to_string();
+        let issues = check_document(&name, &text, &schema_of::<Self>());
+        let errors: Vec<_> = issues.iter().filter(|i| i.severity == Severity::Error).map(ToString::to_string).collect();
+        if !errors.is_empty() {
+            bail!("{}", errors.join("\n"));
+        }
+        let documents = yaml::parse(&text, 0).map_err(|error| anyhow!("{name}: {}", error.message))?;
+        let json = documents.roots.first().map_or_else(|| json!({}), yaml::Node::to_json);
+        serde_json::from_value(json).with_context(|| name)
+    }
+
+    /// This node's name: as set, else `NODE_NAME`, else the host's name.
+    ///
+    /// # Errors
+    /// None of them gives a name that fits into a topic.
+    pub fn node(&self) -> anyhow::Result<String> {
+        let named = self.node.clone().or_else(|| std::env::var("NODE_NAME").ok().filter(|name| !name.is_empty()));
+        let name = named.unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned());
+        if name.is_empty() || name.contains(['/', '+', '#', '\0']) {
+            bail!("node name {name:?}: it stands in topics and must not be empty nor hold / + #; set --node");
+        }
+        Ok(name)
+    }
+}
