@@ -46,7 +46,7 @@ pub fn run(args: &Args, mappers: &[Arc<dyn Mapper>]) {
                 println!("{:10} {}; types {}", mapper.name(), ways.join(", "), types.join(" "));
             }
             if mappers.is_empty() {
-                println!("none: this binary was built without mappers; build it with --features modbus");
+                println!("none: this binary was built without mappers; build it with the feature of a protocol");
             }
         }
     }
