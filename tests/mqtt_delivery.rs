@@ -1,5 +1,7 @@
 //! At least once, in order, with no loss that is not told: against a real mosquitto that is killed, frozen and away.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::time::Duration;

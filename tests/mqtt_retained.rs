@@ -1,5 +1,7 @@
 //! The life of the retained topics, and the rule by which a subscriber judges a value: against a real mosquitto.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::{sync::Arc, time::Duration};

@@ -64,10 +64,13 @@ pub fn main_with(mappers: Vec<Arc<dyn Mapper>>) -> ExitCode {
         Command::Run(args) => run::run(args, mappers),
         Command::Check(args) => check::run(&args, mappers),
         #[cfg(feature = "demo")]
-        Command::Demo(args) => demo::run(args, mappers),
+        Command::Demo(args) => demo::run(&args, mappers),
         Command::Health(args) => health::run(&args),
         Command::Crd(args) => crd::run(&args, &mappers),
-        Command::Mappers(args) => mappers::run(&args, &mappers),
+        Command::Mappers(args) => {
+            mappers::run(&args, &mappers);
+            Ok(ExitCode::SUCCESS)
+        }
     };
     done.unwrap_or_else(|error| {
         eprintln!("fieldgate: {error:#}");

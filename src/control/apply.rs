@@ -193,8 +193,9 @@ impl Fleet {
 
 /// Whether each desired value is in the device, for the lane's `state`.
 fn tell_sync(lane: &Weak<Lane>, kept: &[(PointId, bool)]) {
-    if let Some(lane) = lane.upgrade() {
-        kept.iter().for_each(|(point, synced)| lane.synced(*point, *synced));
+    let Some(lane) = lane.upgrade() else { return };
+    for (point, synced) in kept {
+        lane.synced(*point, *synced);
     }
 }
 

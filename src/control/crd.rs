@@ -93,11 +93,11 @@ mod tests {
     use std::{fs, path::Path};
 
     use super::{crds, file_name, print, to_yaml};
-    use crate::control::yaml;
+    use crate::{control::yaml, registry::mappers};
 
     #[test]
     fn the_committed_files_are_what_the_mappers_say() {
-        for crd in crds() {
+        for crd in crds(&mappers()) {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds").join(file_name(&crd));
             let committed = fs::read_to_string(&path).unwrap_or_default();
             assert!(
@@ -110,8 +110,8 @@ mod tests {
 
     #[test]
     fn the_yaml_reads_back_as_the_crds_in_both_versions_of_yaml() {
-        let documents = yaml::parse(&print().unwrap(), 0).unwrap();
-        assert_eq!(documents.roots.iter().map(yaml::Node::to_json).collect::<Vec<_>>(), crds());
+        let documents = yaml::parse(&print(&mappers()).unwrap(), 0).unwrap();
+        assert_eq!(documents.roots.iter().map(yaml::Node::to_json).collect::<Vec<_>>(), crds(&mappers()));
         assert_eq!(documents.notes, []);
     }
 }

@@ -30,7 +30,7 @@ fn read(text: &str) -> Json {
             let plain: String = text.chars().filter(|c| *c != '_').collect();
             integer(&plain).or_else(|| float(&plain))
         }
-        Some(b'.') => float(text),
+        Some(b'.') if underscores_part_digits(text) => float(&text.replace('_', "")),
         _ => None,
     };
     number.map_or_else(|| text.into(), Json::Number)
@@ -68,4 +68,11 @@ fn integer(text: &str) -> Option<Number> {
 fn float(text: &str) -> Option<Number> {
     let shaped = text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'));
     if shaped { text.parse().ok().and_then(Number::from_f64) } else { None }
+}
+
+/// Go's `ParseFloat` takes underscores between digits only.
+fn underscores_part_digits(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let digit = |n: Option<usize>| n.and_then(|n| bytes.get(n)).is_some_and(u8::is_ascii_digit);
+    (0..bytes.len()).filter(|n| bytes[*n] == b'_').all(|n| digit(n.checked_sub(1)) && digit(Some(n + 1)))
 }

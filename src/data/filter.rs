@@ -108,6 +108,7 @@ mod tests {
         }
     }
 
+    #[allow(clippy::unnecessary_wraps)] // a step of the table
     fn f(v: f64) -> Result<Value, &'static str> {
         Ok(Value::Float64(v))
     }

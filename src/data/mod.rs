@@ -203,6 +203,7 @@ pub fn start(
 
 impl DataPath {
     /// Takes a device on, or replaces the one of the same name. What is known of properties that did not change is kept.
+    #[allow(clippy::needless_pass_by_value)] // the lane keeps it
     pub fn put(&self, device: Arc<Device>) -> Arc<Lane> {
         let mut lanes = lock(&self.lanes);
         lanes.next_key += 1;

@@ -467,7 +467,7 @@ impl Publisher {
     fn handle(&mut self, s: &mut Session, event: Event) -> Result<(), LinkError> {
         match event {
             Event::Connected { receive_max, largest, keep_alive } => {
-                self.connected(s, receive_max, largest, keep_alive)
+                self.connected(s, receive_max, largest, keep_alive);
             }
             Event::Sent(id) => {
                 s.blocked = false;

@@ -55,9 +55,9 @@ impl Subscriber {
             Version::V5 => tokio::spawn(run_v5(id, port, filter, qos, h, s)),
             Version::V4 => tokio::spawn(run_v4(id, port, filter, qos, h, s)),
         };
-        let subscriber = Self { heard, subscribed, task };
-        subscriber.subscribed(1).await;
-        subscriber
+        let this = Self { heard, subscribed, task };
+        this.subscribed(1).await;
+        this
     }
 
     /// Waits until it has subscribed this often: once more after every restart of the broker.
@@ -118,7 +118,7 @@ async fn run_v5(
     loop {
         match eventloop.poll().await {
             Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                client.try_subscribe(&filter, if qos == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce }).unwrap()
+                client.try_subscribe(&filter, if qos == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce }).unwrap();
             }
             Ok(Event::Incoming(Packet::SubAck(_))) => *subscribed.lock().unwrap() += 1,
             Ok(Event::Incoming(Packet::Publish(p))) => heard.lock().unwrap().push(Heard {
@@ -148,7 +148,7 @@ async fn run_v4(
     loop {
         match eventloop.poll().await {
             Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                client.try_subscribe(&filter, if qos == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce }).unwrap()
+                client.try_subscribe(&filter, if qos == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce }).unwrap();
             }
             Ok(Event::Incoming(Packet::SubAck(_))) => *subscribed.lock().unwrap() += 1,
             Ok(Event::Incoming(Packet::Publish(p))) => heard.lock().unwrap().push(Heard {

@@ -53,7 +53,7 @@ impl Drop for Folder {
     }
 }
 
-pub fn run(args: Args, mappers: Vec<Arc<dyn Mapper>>) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args, mappers: Vec<Arc<dyn Mapper>>) -> anyhow::Result<ExitCode> {
     log::start(&args.log, log::Format::Text)?;
     super::runtime()?.block_on(async {
         let folder = Folder::new()?;

@@ -12,6 +12,9 @@ use rumqttc::v5::{
 use serde_json::Value;
 use tokio::time::Instant;
 
+/// The least time between two lines of a device.
+const LINE: Duration = Duration::from_millis(950);
+
 /// A subscriber to everything, and what it has seen.
 pub struct Screen {
     events: EventLoop,
@@ -24,6 +27,8 @@ pub struct Screen {
 #[derive(Default)]
 struct Seen {
     shown: Option<Instant>,
+    /// What each property was said to be last, since the device was shown last.
+    values: BTreeMap<String, String>,
     last_good: Option<Instant>,
     good: u32,
     bad: u32,
@@ -66,7 +71,7 @@ impl Screen {
             let gap =
                 if seen.good > 1 { format!("longest gap {} ms", seen.longest_gap.as_millis()) } else { String::new() };
             println!("  {device:10} {:3} good, {:2} without an answer   {gap}", seen.good, seen.bad);
-            *seen = Seen { last_good: seen.last_good, shown: seen.shown, ..Seen::default() };
+            (seen.good, seen.bad, seen.longest_gap) = (0, 0, Duration::ZERO);
         }
     }
 
@@ -87,7 +92,7 @@ impl Screen {
                 let text =
                     payload["reason"].as_str().map_or_else(|| state.clone(), |reason| format!("{state} ({reason})"));
                 if self.availability.insert(device.to_owned(), text.clone()).as_ref() != Some(&text) {
-                    println!("{:12}  {device:10} is {text}", clock(&payload["since"]));
+                    println!("{:12}  {device:10} is {text} since {}", "", clock(&payload["since"]));
                 }
             }
             "readings" => self.readings(device, payload),
@@ -108,17 +113,23 @@ impl Screen {
             seen.longest_gap = seen.longest_gap.max(gap);
             seen.last_good = Some(now);
         }
+        for (name, value) in payload["values"].as_object().into_iter().flatten() {
+            let text = match payload["bad"][name]["reason"].as_str() {
+                Some(reason) => format!("{name}: no value, {reason}"),
+                None => format!(
+                    "{name} {value} {}",
+                    self.units.get(&(device.to_owned(), name.clone())).map_or("", String::as_str)
+                ),
+            };
+            seen.values.insert(name.clone(), text);
+        }
         // A line a second and device is enough for people; the counts tell of every message.
-        if seen.shown.is_some_and(|shown| now - shown < Duration::from_millis(950)) {
+        let shown = seen.shown.get_or_insert(now);
+        if now - *shown < LINE {
             return;
         }
-        seen.shown = Some(now);
-        let values = payload["values"].as_object().into_iter().flatten().map(|(name, value)| {
-            let bad = payload["bad"][name]["reason"].as_str();
-            let unit = self.units.get(&(device.to_owned(), name.clone())).map_or("", String::as_str);
-            bad.map_or_else(|| format!("{name} {value} {unit}"), |reason| format!("{name}: no value, {reason}"))
-        });
-        let line = values.collect::<Vec<_>>().join("   ");
+        *shown = now;
+        let line = std::mem::take(&mut seen.values).into_values().collect::<Vec<_>>().join("   ");
         println!("{:12}  {device:10} {line}", clock(&payload["time"]));
     }
 }
