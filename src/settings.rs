@@ -150,3 +150,43 @@ impl Settings {
         Ok(name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::Settings;
+    use crate::data::ClockRule;
+
+    fn read(name: &str, text: &str) -> anyhow::Result<Settings> {
+        let path = std::env::temp_dir().join(format!("fieldgate-settings-{}-{name}.yaml", std::process::id()));
+        std::fs::write(&path, text)?;
+        let settings = Settings::read(&path);
+        std::fs::remove_file(&path)?;
+        settings
+    }
+
+    #[test]
+    fn a_file_is_read() {
+        let text = "mqtt: { qos: 0, state: false, clock: /run/set, keepAlive: 10s, version: 3.1.1 }\nhttp: { listen: \"off\" }\n";
+        let settings = read("whole", text).unwrap();
+        assert_eq!((settings.mqtt.qos, settings.mqtt.state), (0, false));
+        assert_eq!(settings.mqtt.clock, ClockRule::File(PathBuf::from("/run/set")));
+        assert_eq!(settings.http.address().unwrap(), None);
+        assert_eq!(read("empty", "").unwrap().mqtt.qos, 1);
+        assert_eq!(read("clock", "mqtt: { clock: always }\n").unwrap().mqtt.clock, ClockRule::Always);
+    }
+
+    #[test]
+    fn mistakes_are_told_with_what_is_accepted() {
+        for (name, text, says) in [
+            ("key", "mqtt: { qso: 1 }\n", "qos"),
+            ("range", "mqtt: { qos: 7 }\n", "qos"),
+            ("when", "mqtt: { clock: sometimes }\n", "afterBuild"),
+        ] {
+            let error = format!("{:#}", read(name, text).unwrap_err());
+            assert!(error.contains(says), "{text}: {error}");
+        }
+        assert!(Settings::read(Path::new("/no/such/file")).is_err());
+    }
+}
