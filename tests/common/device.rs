@@ -13,8 +13,8 @@ use fieldgate::{
     model::{Device, DeviceId, Property, Publish},
 };
 use mapper_api::{
-    Access, BoundDevice, BoxFuture, BusKey, Cost, DataType, Decoded, DynAnswer, DynBus, DynFrame, DynLearnt,
-    DynRequest, Error, ErrorKind, PointId, Refusal, Result, Sequence, Value,
+    Access, BindError, BoundDevice, BoxFuture, BusKey, Cost, DataType, Decoded, DynAnswer, DynBus, DynFrame, DynLearnt,
+    DynRequest, Error, ErrorKind, Json, PointId, Refusal, Result, Sequence, Value,
 };
 use tokio::task::JoinHandle;
 
@@ -59,6 +59,12 @@ impl BoundDevice for Bound {
         unreachable!()
     }
     fn decode_frame(&self, _: &DynFrame, _: &mut Vec<Decoded>) {
+        unreachable!()
+    }
+    fn notes(&self) -> Vec<BindError> {
+        unreachable!()
+    }
+    fn replay(&self, _: &Json) -> Result<Vec<Decoded>, String> {
         unreachable!()
     }
     fn open(&self) -> BoxFuture<'_, Result<Box<dyn DynBus>>> {
