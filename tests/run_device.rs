@@ -79,8 +79,14 @@ async fn a_dead_unit_leaves_its_neighbours_their_rate() {
     let start = heard.on("/readings").len();
     let after = |name: &str| -> Vec<Json> {
         let topic = format!("/{name}/readings");
-        heard.all().iter().filter(|h| h.topic.ends_with("/readings")).skip(start)
-            .filter(|h| h.topic.ends_with(&topic)).map(Heard::json).collect()
+        heard
+            .all()
+            .iter()
+            .filter(|h| h.topic.ends_with("/readings"))
+            .skip(start)
+            .filter(|h| h.topic.ends_with(&topic))
+            .map(Heard::json)
+            .collect()
     };
     for name in ["first", "third"] {
         until(&format!("readings of {name}"), async || (after(name).len() > 16).then_some(())).await;
