@@ -45,8 +45,9 @@ pub struct Device {
     pub properties: Vec<Property>,
     /// Endpoint and addresses, checked by the mapper.
     pub bound: Arc<dyn BoundDevice>,
-    /// The merged spec in canonical form: two devices of equal spec are the same work.
-    pub spec: serde_json::Value,
+    /// The merged spec as canonical JSON text: two devices of equal spec are the same work. (A text, since a tree of JSON
+    /// would take several times the memory.)
+    pub spec: Box<str>,
 }
 
 impl Device {

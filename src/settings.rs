@@ -12,7 +12,11 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
-    control::{check::check_document, issue::Severity, yaml},
+    control::{
+        check::check_document,
+        issue::{Finding, Issue, Places, Severity},
+        yaml,
+    },
     data,
     observe::log,
 };
@@ -93,14 +97,44 @@ impl Settings {
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         let name = path.display().to_string();
-        let issues = check_document(&name, &text, &schema_of::<Self>());
+        let issues = Self::issues(&name, &text);
         let errors: Vec<_> = issues.iter().filter(|i| i.severity == Severity::Error).map(ToString::to_string).collect();
         if !errors.is_empty() {
             bail!("{}", errors.join("\n"));
         }
-        let documents = yaml::parse(&text, 0).map_err(|error| anyhow!("{name}: {}", error.message))?;
+        Self::parse(&text).map_err(|error| anyhow!("{name}: {error}"))
+    }
+
+    /// Everything there is to say of a settings file, each with its line.
+    pub fn issues(name: &str, text: &str) -> Vec<Issue> {
+        let issues = check_document(name, text, &schema_of::<Self>());
+        if issues.iter().any(|issue| issue.severity == Severity::Error) {
+            return issues;
+        }
+        let Ok(documents) = yaml::parse(text, 0) else { return issues };
+        let Some(root) = documents.roots.first() else { return issues };
+        let mut found = Vec::new();
+        match Self::parse(text) {
+            Ok(settings) => {
+                for error in settings.mqtt.check().err().into_iter().flatten() {
+                    found.push(Finding::inside(root, &format!("mqtt.{}", error.path), error.message));
+                }
+                found.extend(
+                    settings.http.address().err().map(|e| Finding::inside(root, "http.listen", format!("{e:#}"))),
+                );
+                found.extend(settings.node().err().map(|error| Finding::inside(root, "node", error.to_string())));
+            }
+            Err(error) => found.push(Finding::at(root, error)),
+        }
+        let mut places = Places::default();
+        places.add(name.into(), documents.roots.iter().collect());
+        issues.into_iter().chain(found.into_iter().map(|finding| places.issue(finding))).collect()
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let documents = yaml::parse(text, 0).map_err(|error| error.message)?;
         let json = documents.roots.first().map_or_else(|| json!({}), yaml::Node::to_json);
-        serde_json::from_value(json).with_context(|| name)
+        serde_json::from_value(json).map_err(|error| error.to_string())
     }
 
     /// This node's name: as set, else `NODE_NAME`, else the host's name.
@@ -114,5 +148,45 @@ impl Settings {
             bail!("node name {name:?}: it stands in topics and must not be empty nor hold / + #; set --node");
         }
         Ok(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::Settings;
+    use crate::data::ClockRule;
+
+    fn read(name: &str, text: &str) -> anyhow::Result<Settings> {
+        let path = std::env::temp_dir().join(format!("fieldgate-settings-{}-{name}.yaml", std::process::id()));
+        std::fs::write(&path, text)?;
+        let settings = Settings::read(&path);
+        std::fs::remove_file(&path)?;
+        settings
+    }
+
+    #[test]
+    fn a_file_is_read() {
+        let text = "mqtt: { qos: 0, state: false, clock: /run/set, keepAlive: 10s, version: 3.1.1 }\nhttp: { listen: \"off\" }\n";
+        let settings = read("whole", text).unwrap();
+        assert_eq!((settings.mqtt.qos, settings.mqtt.state), (0, false));
+        assert_eq!(settings.mqtt.clock, ClockRule::File(PathBuf::from("/run/set")));
+        assert_eq!(settings.http.address().unwrap(), None);
+        assert_eq!(read("empty", "").unwrap().mqtt.qos, 1);
+        assert_eq!(read("clock", "mqtt: { clock: always }\n").unwrap().mqtt.clock, ClockRule::Always);
+    }
+
+    #[test]
+    fn mistakes_are_told_with_what_is_accepted() {
+        for (name, text, says) in [
+            ("key", "mqtt: { qso: 1 }\n", "qos"),
+            ("range", "mqtt: { qos: 7 }\n", "qos"),
+            ("when", "mqtt: { clock: sometimes }\n", "afterBuild"),
+        ] {
+            let error = format!("{:#}", read(name, text).unwrap_err());
+            assert!(error.contains(says), "{text}: {error}");
+        }
+        assert!(Settings::read(Path::new("/no/such/file")).is_err());
     }
 }

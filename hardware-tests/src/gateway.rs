@@ -24,7 +24,7 @@ impl Settings {
     /// The bridge's settings file. The one place that knows its keys.
     fn yaml(self) -> String {
         let Self { qos, state } = self;
-        format!("mqtt:\n  qos: {qos}\n  publishState: {state}\n")
+        format!("mqtt:\n  qos: {qos}\n  state: {state}\nhttp:\n  listen: \"off\"\n")
     }
 }
 

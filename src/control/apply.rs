@@ -110,13 +110,15 @@ impl Fleet {
     pub fn apply(self: &Arc<Self>, catalog: &Catalog) {
         let mut entries = self.entries();
         let running = entries.iter().filter_map(|(id, e)| Some((id.clone(), e.running.as_ref()?.device.clone())));
-        let wanted = catalog.devices.iter().map(|(id, device)| (id.clone(), device.as_ref().ok().cloned()));
+        let served = catalog.devices.iter().filter(|(id, _)| !catalog.displaced.contains(*id));
+        let wanted = served.map(|(id, device)| (id.clone(), device.as_ref().ok().cloned()));
         for change in diff(&running.collect(), &wanted.collect()) {
             match change {
                 Change::Stop(id) => {
                     tracing::info!(device = %id, "Device removed.");
                     self.lines.with(|buses| buses.leave(&id));
                     self.data.remove(&id, Leaving::Deleted);
+                    entries.remove(&id);
                 }
                 Change::Start(device) | Change::Replace(device) => {
                     tracing::info!(device = %device.id, bus = %device.bound.bus_key(), generation = device.generation, "Device taken on.");

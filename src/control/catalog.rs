@@ -3,7 +3,7 @@
 //! A device whose merged spec is as it was keeps its very [`Arc`], so that what changed is seen by comparing pointers.
 
 use std::{
-    collections::{BTreeMap, HashSet, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, HashSet, btree_map::Entry},
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
@@ -47,6 +47,8 @@ pub struct Catalog {
     pub issues: Vec<Issue>,
     /// Devices that are left to another node.
     pub elsewhere: Vec<DeviceId>,
+    /// Those of the refused that lost their bus to another device: not even their last accepted spec can go on.
+    pub displaced: BTreeSet<DeviceId>,
     /// How many models the set holds.
     pub models: usize,
     generations: BTreeMap<DeviceId, (u64, i64)>,
@@ -276,9 +278,9 @@ impl<'a> Build<'a> {
         self.catalog.devices.insert(id.clone(), Err(issues));
     }
 
-    fn generation(&mut self, id: &DeviceId, spec: &Json, previous: &Catalog) -> i64 {
+    fn generation(&mut self, id: &DeviceId, spec: &str, previous: &Catalog) -> i64 {
         let mut hasher = DefaultHasher::new();
-        spec.as_str().hash(&mut hasher);
+        spec.hash(&mut hasher);
         let hash = hasher.finish();
         let generation = match previous.generations.get(id) {
             Some((same, generation)) if *same == hash => *generation,
@@ -304,6 +306,7 @@ impl<'a> Build<'a> {
         for (id, message) in conflicts::refused(&claims) {
             let Some(node) = protocols.get(id) else { continue };
             self.refuse(id, vec![Finding::at(node, message)]);
+            self.catalog.displaced.insert(id.clone());
         }
     }
 

@@ -84,13 +84,10 @@ impl FileSource {
             return objects;
         }
         loop {
-            let since = match self.pending {
-                Some(since) => since,
-                None => {
-                    self.changed.notified().await;
-                    *self.pending.insert(Instant::now())
-                }
-            };
+            if self.pending.is_none() {
+                self.changed.notified().await;
+            }
+            let since = *self.pending.get_or_insert_with(Instant::now);
             loop {
                 let until = (Instant::now() + QUIET).min(since + LONGEST);
                 if timeout_at(until, self.changed.notified()).await.is_err() || Instant::now() >= since + LONGEST {

@@ -173,7 +173,7 @@ async fn a_file_without_permission_keeps_its_last_good_text() {
     let path = folder.0.join("a.yaml");
     let mut source = FileSource::new(&folder.0).unwrap();
     source.next().await;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read(&path).is_ok() {
         unchanged(&mut source).await; // root reads everything
         return;

@@ -39,7 +39,9 @@ pub struct Options {
     /// After how many unanswered exchanges in a row a device counts as offline.
     #[schemars(range(min = 1, max = 100))]
     pub offline_after: u32,
-    /// When the clock may be trusted.
+    /// When the clock may be trusted: `afterBuild`, `always`, or the whole path of a file that must exist, such as
+    /// `/run/systemd/timesync/synchronized`.
+    #[schemars(with = "String")]
     pub clock: ClockRule,
 }
 
@@ -76,16 +78,39 @@ pub enum Version {
 }
 
 /// When the clock may be trusted. Before that messages wait up to 30 s after the start for the right time.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum ClockRule {
-    /// When it shows a date after this program's build.
+    /// `afterBuild`: when it shows a date after this program's build.
     #[default]
     AfterBuild,
-    /// As `afterBuild`, and not before this file exists, such as `/run/systemd/timesync/synchronized`.
+    /// The path of a file: as `afterBuild`, and not before this file exists.
     File(PathBuf),
-    /// Always.
+    /// `always`.
     Always,
+}
+
+impl TryFrom<String> for ClockRule {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "afterBuild" => Ok(Self::AfterBuild),
+            "always" => Ok(Self::Always),
+            path if path.starts_with('/') => Ok(Self::File(path.into())),
+            other => Err(format!("clock {other:?}: write afterBuild, always, or the whole path of a file")),
+        }
+    }
+}
+
+impl From<ClockRule> for String {
+    fn from(rule: ClockRule) -> Self {
+        match rule {
+            ClockRule::AfterBuild => "afterBuild".into(),
+            ClockRule::Always => "always".into(),
+            ClockRule::File(path) => path.to_string_lossy().into_owned(),
+        }
+    }
 }
 
 /// A setting that cannot be.

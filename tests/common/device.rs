@@ -97,7 +97,7 @@ pub fn device(name: &str, properties: Vec<Property>) -> Device {
         poll_every: Duration::from_secs(1),
         properties,
         bound: Arc::new(Bound(BusKey { resource: "tcp:10.0.0.7:502".into(), settings: String::new() })),
-        spec: serde_json::json!({}),
+        spec: "{}".into(),
     }
 }
 
