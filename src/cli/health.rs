@@ -30,6 +30,6 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         _ => "/healthz",
     };
     let answer = super::runtime()?.block_on(health::get(args.http, path, Duration::from_secs(args.timeout)))?;
-    print!("{answer}");
+    super::print(&answer)?;
     Ok(ExitCode::SUCCESS)
 }
