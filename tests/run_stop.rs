@@ -96,6 +96,29 @@ async fn an_orderly_stop_without_a_broker_or_a_device_ends_in_time_too() {
 }
 
 #[tokio::test]
+async fn a_silent_device_and_a_frozen_broker_do_not_hold_up_the_stop() {
+    let broker = Broker::start("");
+    let heard = Subscriber::new(Version::V5, broker.port, "fieldgate/#").await;
+    let folder = Folder::new();
+    let plant = Plant::start(Probe::new([1], &[])).await;
+    folder.write("d1.yaml", &device("d1", &plant.endpoint(1), &[("level", LEVEL)]));
+    // Nobody answers for unit 9, and its time-out is longer than anybody waits for a stop.
+    let silent = format!("{{ tcp: \"localhost:{}\", unit: 9, timeout: 1m }}", plant.port);
+    folder.write("d9.yaml", &device("d9", &silent, &[("level", LEVEL)]));
+    let mut bridge = Bridge::start(folder.path(), &broker.url()).await;
+    heard.last("/d1/availability", |a| a["state"] == "online").await;
+    until("both buses", async || (plant.connections() == 2).then_some(())).await;
+    broker.freeze();
+    plant.bank.read(1, plant.bank.reads(1) + 3).await;
+    bridge.signal("TERM");
+    let since = Instant::now();
+    let status = bridge.ended().await;
+    broker.thaw();
+    assert!(status.success(), "{status}");
+    assert!(since.elapsed() < Duration::from_secs(7), "{:?}: five seconds are given", since.elapsed());
+}
+
+#[tokio::test]
 async fn a_killed_bridge_is_told_by_its_will() {
     let broker = Broker::start("");
     let heard = Subscriber::new(Version::V5, broker.port, "fieldgate/#").await;
