@@ -92,7 +92,11 @@ fn print(text: &str) -> anyhow::Result<()> {
 }
 
 /// One thread: devices and broker are waited for, not computed with. Blocking work (opening a serial line, looking up
-/// a name) gets a thread of its own for as long as it takes.
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+/// a name) gets a thread of its own for as long as it takes; at the end nobody waits for it, since a lookup may take
+/// longer than an orderly stop.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_background();
+    done
 }
