@@ -42,9 +42,8 @@ async fn what_is_desired_is_written_once_and_what_became_of_it_is_told() {
     for name in ["exact", "scaled"] {
         let state = heard.last(&format!("/{name}/state"), held).await.json();
         assert_eq!(state["properties"]["setpoint"]["desired"], 21.3, "{state}");
-        let shown =
-            bridge.shows(&format!("default/{name}"), "synced", |d| condition(d, "Synced")["reason"] == "Synced");
-        let shown = shown.await;
+        let id = format!("default/{name}");
+        let shown = bridge.shows(&id, "synced", |d| condition(d, "Synced")["reason"] == "Synced").await;
         assert_eq!(condition(&shown, "Synced")["status"], "True");
         assert_eq!(condition(&shown, "Ready")["status"], "True");
         assert_eq!(shown["status"]["reported"]["setpoint"], json!({"value": 21.3, "desired": 21.3}));
@@ -58,8 +57,9 @@ async fn what_is_desired_is_written_once_and_what_became_of_it_is_told() {
     heard.last("bridge/gw-1/devices", not_ready).await;
 
     // A person asks, too.
-    let asked = fieldgate().args(["health", "--devices", "--http", &bridge.http.to_string()]).output();
-    let asked = asked.unwrap();
+    let mut command = fieldgate();
+    command.args(["health", "--devices", "--http", &bridge.http.to_string()]);
+    let asked = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
     let printed: Json = serde_json::from_slice(&asked.stdout).unwrap();
     assert_eq!(condition(&printed["devices"]["default/exact"], "Synced")["status"], "True");
@@ -77,7 +77,7 @@ async fn what_is_desired_is_written_once_and_what_became_of_it_is_told() {
     // Somebody turns the knob: it is told at once, and not fought over within the minute.
     bank.set(2, HoldingRegister, 4, &[190]);
     let drifted =
-        |s: &Json| s["properties"]["setpoint"]["synced"] == false && s["properties"]["setpoint"]["value"] == 19;
+        |s: &Json| s["properties"]["setpoint"]["synced"] == false && s["properties"]["setpoint"]["value"] == 19.0;
     heard.last("/scaled/state", drifted).await;
     let shown = bridge.shows("default/scaled", "drift", |d| condition(d, "Synced")["status"] == "False").await;
     assert_eq!(shown["status"]["reported"]["setpoint"], json!({"value": 19.0, "desired": 21.3}));

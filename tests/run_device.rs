@@ -32,6 +32,7 @@ async fn a_device_that_goes_is_offline_and_one_that_comes_back_is_online() {
     let bridge = Bridge::start(folder.path(), &broker.url()).await;
     heard.last("/meter/availability", |a| a["state"] == "online").await;
     heard.last("/meter/readings", |r| r["values"] == json!({"level": 7})).await;
+    heard.last("bridge/gw-1/devices", |d| d["devices"]["default/meter"] == json!({"ready": true})).await;
 
     plant.down().await;
     let offline = heard.last("/meter/availability", |a| a["state"] == "offline").await.json();
@@ -44,7 +45,8 @@ async fn a_device_that_goes_is_offline_and_one_that_comes_back_is_online() {
     assert_eq!(state["properties"]["level"]["value"], 7, "the last good value stays, with its time");
     let shown = bridge.shows("default/meter", "offline", |d| d["live"]["state"] == "offline").await;
     assert_eq!(condition(&shown, "Reachable")["status"], "False", "{shown}");
-    heard.last("bridge/gw-1/devices", |d| d["devices"]["default/meter"]["ready"] == false).await;
+    let told = |d: &Json| d["devices"]["default/meter"]["reason"] == *reason;
+    heard.last("bridge/gw-1/devices", told).await;
 
     plant.bank.set(1, Table::InputRegister, 0, &[8]);
     plant.up().await;

@@ -27,8 +27,8 @@ pub struct Args {
 pub fn run(args: &Args, mappers: Vec<Arc<dyn Mapper>>) -> anyhow::Result<ExitCode> {
     let report = check(&args.folder, mappers, Settings::issues)?;
     match args.output {
-        Output::Text => print!("{}", report.text()),
-        Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+        Output::Text => super::print(&report.text())?,
+        Output::Json => super::print(&(serde_json::to_string_pretty(&report)? + "\n"))?,
     }
     Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -29,7 +29,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         (_, true) => "/devices",
         _ => "/healthz",
     };
-    let answer = super::runtime()?.block_on(health::get(args.http, path, Duration::from_secs(args.timeout)))?;
-    print!("{answer}");
+    let answer = super::block_on(health::get(args.http, path, Duration::from_secs(args.timeout)))?;
+    super::print(&answer)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -133,3 +133,7 @@ impl<W: Writer> Keeper<W> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "keeper_tests.rs"]
+mod tests;

@@ -39,6 +39,8 @@ const SHORT_LIVES: u32 = 3;
 const STRIKES: u32 = 2;
 /// When to try again what the broker did not take for now.
 const LATER: Duration = Duration::from_secs(1);
+/// How long after a device's availability `devices` tells it, together with all others that changed by then.
+const DEVICES_AFTER: Duration = Duration::from_secs(1);
 /// How often an unset clock is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 /// What is kept of the time to stop for saying so.
@@ -255,6 +257,8 @@ impl Publisher {
                 News::Availability(key) => {
                     if self.retained.lanes.contains_key(&key) {
                         self.retained.schedule(Item::Availability(key), now);
+                        // A device that answers or not is ready or not. Many change together.
+                        self.retained.schedule(Item::BridgeDevices, now + DEVICES_AFTER);
                     }
                 }
                 News::Devices => self.retained.schedule(Item::BridgeDevices, now),
