@@ -68,6 +68,27 @@ impl Device {
     }
 }
 
+/// The parts of a device's spec, to tell what an edit left as it was.
+pub struct Parts(serde_json::Value);
+
+impl Parts {
+    /// The parts of this device's spec.
+    pub fn of(device: &Device) -> Self {
+        Self(serde_json::from_str(&device.spec).unwrap_or_default())
+    }
+
+    /// How the device is reached.
+    pub fn protocol(&self) -> Option<&serde_json::Value> {
+        self.0.get("protocol")
+    }
+
+    /// All that is said of one property.
+    pub fn property(&self, name: &str) -> Option<&serde_json::Value> {
+        let properties = self.0.get("properties")?.as_array()?;
+        properties.iter().find(|p| p.get("name").and_then(|n| n.as_str()) == Some(name))
+    }
+}
+
 /// A validated property.
 #[derive(Debug, Clone)]
 pub struct Property {

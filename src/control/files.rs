@@ -257,6 +257,10 @@ fn read_file(path: &Path, name: &Arc<str>, before: Option<&SourceFile>) -> Optio
     if before.is_some_and(|f| *f.text == *text && f.error.is_none()) {
         return before.cloned();
     }
+    // Whoever uploads a file empties it first: nothing is deleted before the rest has come.
+    if text.trim().is_empty() && before.is_some_and(|f| !f.text.trim().is_empty()) {
+        return keep(0, "is empty; delete the file to remove its devices".to_owned());
+    }
     match yaml::parse(&text, 0) {
         Ok(_) => Some(SourceFile { name: name.clone(), text: text.into(), error: None }),
         Err(error) => keep(error.mark.line, error.message),

@@ -81,7 +81,7 @@ spec:
 async fn poll(line: &Arc<Line>, seconds: u64) -> (Vec<(PointId, Sync)>, Vec<(PointId, bool)>) {
     let told = Arc::new(Mutex::new(Vec::new()));
     let tell = told.clone();
-    let keeper = Keeper::new(&device(), line.clone(), move |kept| *tell.lock().unwrap() = kept.to_vec());
+    let keeper = Keeper::new(&device(), line.clone(), None, move |kept| *tell.lock().unwrap() = kept.to_vec());
     let keeper = keeper.expect("two values are desired");
     let start = Instant::now();
     for second in 0..seconds {

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     bus::{Failure, Observer},
     clock::Stamp,
-    model::{Device, Property},
+    model::{Device, Parts, Property},
 };
 
 /// Whether the device answers.
@@ -111,7 +111,7 @@ impl Lane {
             bad: Vec::new(),
         };
         if let Some(before) = before.filter(|b| b.device.uid == device.uid)
-            && let (was, is) = (Spec::of(&before.device), Spec::of(&device))
+            && let (was, is) = (Parts::of(&before.device), Parts::of(&device))
             && was.protocol() == is.protocol()
         {
             let old = lock(&before.inner);
@@ -123,6 +123,7 @@ impl Lane {
                 if let Some(old_point) = old_point.filter(|_| same) {
                     inner.cells[point] = old.cells[old_point].clone();
                     inner.filters[point] = old.filters[old_point].clone();
+                    inner.synced[point] = old.synced[old_point];
                 }
             }
         }
@@ -265,24 +266,6 @@ pub(super) const OVERHEAD: usize = 160;
 /// A property that can only be written has a state only if a value is wanted.
 fn shown(property: &Property) -> bool {
     property.access.can_read() || property.desired.is_some()
-}
-
-/// A property's own part of a device's spec, the protocol's of the device too: what its values depend on.
-struct Spec(serde_json::Value);
-
-impl Spec {
-    fn of(device: &Device) -> Self {
-        Self(serde_json::from_str(&device.spec).unwrap_or_default())
-    }
-
-    fn protocol(&self) -> Option<&serde_json::Value> {
-        self.0.get("protocol")
-    }
-
-    fn property(&self, name: &str) -> Option<&serde_json::Value> {
-        let properties = self.0.get("properties")?.as_array()?;
-        properties.iter().find(|p| p.get("name").and_then(|n| n.as_str()) == Some(name))
-    }
 }
 
 fn separate(out: &mut Vec<u8>) {
