@@ -10,7 +10,7 @@ use hardware_tests::{
     figure::Figure,
     gateway::{self, Endpoint, Settings},
     rtu::Line,
-    subscriber::{Subscriber, Tally},
+    subscriber::Tally,
 };
 
 use crate::{Options, rig::Rig};
