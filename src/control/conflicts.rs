@@ -76,5 +76,10 @@ mod tests {
         assert_eq!(losers.iter().map(|l| l.0.name.to_string()).collect::<Vec<_>>(), ["c", "a"]);
         assert!(losers[0].1.contains("modbus of x/b") && losers[0].1.contains("this device is serial"));
         assert!(losers[1].1.contains("x/b with the settings 9600 8E1; this device says 19200 8E1"), "{}", losers[1].1);
+
+        let newcomer = claim(0, None, "modbus", &fast);
+        let holder = Claim { holds: true, ..claim(1, None, "modbus", &slow) };
+        let losers = refused(&[newcomer, holder]);
+        assert_eq!(losers.iter().map(|l| l.0.name.to_string()).collect::<Vec<_>>(), ["a"], "who has the line keeps it");
     }
 }

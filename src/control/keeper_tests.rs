@@ -59,17 +59,23 @@ impl Writer for Line {
 
 /// 21.3 is wanted of a float32 and of an int16 in tenths.
 fn device() -> Arc<Device> {
-    let text = "\
+    polled("1s", 21.3)
+}
+
+fn polled(every: &str, scaled: f64) -> Arc<Device> {
+    let text = format!(
+        "\
 apiVersion: fieldgate.dev/v1alpha1
 kind: Device
-metadata: { name: boiler }
+metadata: {{ name: boiler }}
 spec:
-  protocol: { wire: { tcp: h, unit: 1 } }
-  pollEvery: 1s
+  protocol: {{ wire: {{ tcp: h, unit: 1 }} }}
+  pollEvery: {every}
   properties:
-    - { name: exact, type: float32, access: readWrite, desired: 21.3, wire: { register: 0 } }
-    - { name: scaled, type: int16, scale: 0.1, access: readWrite, desired: 21.3, wire: { register: 2 } }
-";
+    - {{ name: exact, type: float32, access: readWrite, desired: 21.3, wire: {{ register: 0 }} }}
+    - {{ name: scaled, type: int16, scale: 0.1, access: readWrite, desired: {scaled}, wire: {{ register: 2 }} }}
+"
+    );
     let file = SourceFile { name: "boiler.yaml".into(), text: text.into(), error: None };
     let objects = Objects { files: vec![file], error: None };
     let catalog = Catalog::build(&objects, &Judge::new(testing::mappers(), None), &Catalog::default());
@@ -116,4 +122,21 @@ async fn a_write_without_an_answer_is_not_repeated_if_the_device_did_it() {
     assert_eq!(line.writes(), [(1, Value::Int(213))]);
     assert_eq!(state[1], (1, Sync::Synced));
     assert_eq!(told, [(0, true), (1, true)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_forgets_only_what_it_changes() {
+    let line = Line::new(vec![Value::Float32(20.0), Value::Int(200)], 0);
+    let first = Keeper::new(&device(), line.clone(), None, |_| {}).unwrap();
+    first.answered(Stamp::now(), &line.points());
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(line.writes().len(), 2);
+    // Both drift; within a minute of its write neither is repaired, but a new desired value is written at once.
+    *line.held.lock().unwrap() = vec![Value::Float32(19.0), Value::Int(190)];
+    let edited = polled("2s", 22.5);
+    let second = Keeper::new(&edited, line.clone(), Some(&first), |_| {}).unwrap();
+    drop(first);
+    second.answered(Stamp::now(), &line.points());
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(line.writes()[2..], [(1, Value::Int(225))]);
 }

@@ -236,8 +236,10 @@ mod tests {
         {
             assert!(!parse(text).unwrap_err().message.is_empty(), "{text}");
         }
-        let error = parse("mqtt://me:secret@gw").unwrap_err().to_string();
-        assert!(error.contains("passwordFile") && !error.contains("secret"), "{error}");
+        for text in ["mqtt://me:secret@gw", "me:secret@gw"] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains("passwordFile") && !error.contains("secret"), "{error}");
+        }
     }
 
     #[test]
