@@ -171,6 +171,25 @@ async fn a_deleted_file_clears_what_was_retained() {
 }
 
 #[tokio::test]
+async fn a_device_that_moves_to_another_node_keeps_its_retained_topics() {
+    let site = Site::new().await;
+    let north = site.device("north", 1, "level");
+    site.folder.write("north.yaml", &north);
+    site.folder.write("south.yaml", &site.device("south", 2, "level"));
+    let _bridge = site.run().await;
+    site.heard.last("/north/state", |s| s["properties"]["level"]["quality"] == "good").await;
+    let moved = north.replacen("spec:\n", "spec:\n  nodeName: gw-2\n", 1);
+    assert_ne!(moved, north);
+    site.folder.write("north.yaml", &moved);
+    site.heard.last("bridge/gw-1/devices", |d| d["count"] == 1).await;
+    site.more("south", 3).await;
+    let late = Subscriber::new(Version::V5, site.broker.port, "fieldgate/#").await;
+    for topic in ["state", "availability", "info"] {
+        late.last(&format!("/north/{topic}"), Json::is_object).await;
+    }
+}
+
+#[tokio::test]
 async fn the_rename_of_an_editor_is_seen() {
     let site = Site::new().await;
     site.folder.write("north.yaml", &site.device("north", 1, "level"));
