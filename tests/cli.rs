@@ -1,5 +1,7 @@
 //! The command line of the real binary: what people type, what is printed, and the code that it ends with.
 
+#![allow(clippy::unwrap_used)] // a test
+
 mod common;
 
 use std::{fs, net::TcpListener, path::Path, process::Stdio};

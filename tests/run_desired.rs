@@ -1,5 +1,7 @@
 //! `desired` through the running bridge: read first, written once, verified, and said so.
 
+#![allow(clippy::unwrap_used)] // a test
+
 mod common;
 
 use common::{

@@ -1,6 +1,8 @@
 //! The folder of a running bridge: edits, mistakes, deletions, renames and swapped links, seen by a subscriber and by the
 //! simulated devices.
 
+#![allow(clippy::unwrap_used)] // a test
+
 mod common;
 
 use std::{collections::BTreeSet, fs, os::unix::fs::symlink, path::Path, time::Duration};

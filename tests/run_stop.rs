@@ -1,6 +1,8 @@
 //! The ends of a running bridge, and a start without a broker: what was read is not lost, and what became of the bridge is
 //! told.
 
+#![allow(clippy::unwrap_used)] // a test
+
 mod common;
 
 use std::time::{Duration, Instant};

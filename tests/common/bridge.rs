@@ -1,6 +1,7 @@
 //! The real binary: `fieldgate run` on a folder of the test's own.
 
 use std::{
+    fmt::Write as _,
     fs::{self, File},
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -66,7 +67,7 @@ pub fn device(name: &str, endpoint: &str, properties: &[(&str, &str)]) -> String
          protocol:\n    modbus: {endpoint}\n  pollEvery: 100ms\n  properties:\n"
     );
     for (name, rest) in properties {
-        text += &format!("    - {{ name: {name}, {rest} }}\n");
+        let _ = writeln!(text, "    - {{ name: {name}, {rest} }}");
     }
     text
 }

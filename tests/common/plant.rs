@@ -1,9 +1,12 @@
 //! Modbus devices of the test's own: it sees every read and every write, refuses where told to, and can go away and come
 //! back on the same port.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicU32, Ordering::Relaxed},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
 };
 
 use mapper_modbus::{
@@ -15,12 +18,15 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
+/// A request to write: where, and what.
+pub type Write = (Table, u16, Vec<u16>);
+
 /// Registers that are watched.
 pub struct Probe {
     registers: Registers,
     refuses: Vec<u8>,
-    reads: Mutex<Vec<u8>>,
-    writes: Mutex<Vec<(u8, Table, u16, Vec<u16>)>>,
+    reads: Mutex<HashMap<u8, usize>>,
+    writes: Mutex<HashMap<u8, Vec<Write>>>,
 }
 
 impl Probe {
@@ -36,13 +42,12 @@ impl Probe {
 
     /// How many requests to read this unit were answered.
     pub fn reads(&self, unit: u8) -> usize {
-        self.reads.lock().unwrap().iter().filter(|read| **read == unit).count()
+        self.reads.lock().unwrap().get(&unit).copied().unwrap_or(0)
     }
 
-    /// The requests to write this unit, refused or not: where, and what.
-    pub fn writes(&self, unit: u8) -> Vec<(Table, u16, Vec<u16>)> {
-        let all = self.writes.lock().unwrap();
-        all.iter().filter(|write| write.0 == unit).map(|(_, t, at, values)| (*t, *at, values.clone())).collect()
+    /// The requests to write this unit, refused or not.
+    pub fn writes(&self, unit: u8) -> Vec<Write> {
+        self.writes.lock().unwrap().get(&unit).cloned().unwrap_or_default()
     }
 
     /// Changes registers as a person at the device would.
@@ -63,12 +68,12 @@ impl Bank for Probe {
     }
 
     fn read(&self, unit: u8, table: Table, start: u16, count: u16) -> Result<Vec<u16>, Exception> {
-        self.reads.lock().unwrap().push(unit);
+        *self.reads.lock().unwrap().entry(unit).or_default() += 1;
         self.registers.read(unit, table, start, count)
     }
 
     fn write(&self, unit: u8, table: Table, start: u16, values: &[u16]) -> Result<(), Exception> {
-        self.writes.lock().unwrap().push((unit, table, start, values.to_vec()));
+        self.writes.lock().unwrap().entry(unit).or_default().push((table, start, values.to_vec()));
         if self.refuses.contains(&unit) {
             return Err(Exception(3));
         }
