@@ -451,7 +451,7 @@ impl Task {
         self.opening = None;
         let blamed = self.at_work.take();
         self.reopen(&error, &"panic");
-        for device in &self.devices {
+        for device in &mut self.devices {
             device.fail_all(&reason, 0);
         }
         if let Some(device) = blamed.and_then(|index| self.devices.get_mut(index)) {
