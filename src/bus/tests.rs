@@ -283,6 +283,38 @@ async fn a_device_of_many_blocks_that_comes_back_is_read_whole_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_probe_that_is_answered_by_a_misfit_found_the_device_alive() {
+    for (unfit, other) in [(0, 1), (1, 0)] {
+        let mut bench = Bench::new();
+        let recorder = bench.join(1, 2, SECOND, &json!({}));
+        bench.fake.set(1, Mode::Silent);
+        sleep(100 * SECOND).await;
+        bench.fake.set(1, Mode::Live);
+        bench.fake.world(|w| w.points.insert((1, unfit), Mode::Misfit));
+        sleep(60 * SECOND).await;
+        let of_it = |(at, event)| (event == Event::Failed(vec![unfit], ErrorKind::BadData, 0)).then_some(at);
+        let first = recorder.failures().into_iter().find_map(of_it).expect("only the point itself fails");
+        let reads = recorder.reads_of(other);
+        assert!(reads.iter().any(|at| first - SECOND < *at && *at <= first + SECOND), "{first:?}: {reads:?}");
+        assert!(reads.len() > 25, "{reads:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_device_that_is_only_written_does_not_close_its_bus() {
+    let mut bench = Bench::new();
+    let (mut member, _) = bench.fake.member(1, 1, SECOND, &json!({}));
+    member.groups.clear();
+    bench.buses.join(member);
+    bench.fake.set(1, Mode::Silent);
+    for _ in 0..5 {
+        assert!(matches!(bench.write(1, vec![(0, Value::Uint(1))]).await, WriteOutcome::Unknown(_)));
+        sleep(SECOND).await;
+    }
+    assert_eq!(bench.stats().opens, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_that_does_not_fit_is_no_silence_but_is_not_hammered() {
     let mut bench = Bench::new();
     let recorder = bench.join(1, 2, SECOND, &json!({}));
