@@ -318,23 +318,10 @@ fn deadband(node: &Node, parsed: &crd::Property, out: &mut Vec<Finding>) -> Opti
     Some(value * of)
 }
 
-/// The value that people see, of a scalar in YAML.
-pub fn scalar(json: &Json) -> Option<Value> {
-    Some(match json {
-        Json::Bool(v) => Value::Bool(*v),
-        Json::String(v) => Value::Text(v.clone()),
-        Json::Number(v) => {
-            let whole = v.as_i64().map(Value::Int).or_else(|| v.as_u64().map(Value::Uint));
-            whole.or_else(|| v.as_f64().map(Value::Float64))?
-        }
-        Json::Null | Json::Array(_) | Json::Object(_) => return None,
-    })
-}
-
 /// The property with its desired value, if it has one that can be.
 fn desired(item: &Node, parsed: &crd::Property, mut property: Property, out: &mut Vec<Finding>) -> Property {
     let Some(node) = item.get("desired") else { return property };
-    let Some(value) = scalar(&node.to_json()) else {
+    let Some(value) = Value::from_json(&node.to_json()) else {
         out.push(Finding::at(node, "must be a number, true, false or a text"));
         return property;
     };
@@ -407,7 +394,7 @@ pub fn sample(device: &Device, sample: &Node, out: &mut Vec<Finding>) {
 
 /// Whether a value is what the YAML says, in the precision that it has.
 fn same(value: &Value, wanted: &Node) -> bool {
-    let Some(wanted) = scalar(&wanted.to_json()) else { return false };
+    let Some(wanted) = Value::from_json(&wanted.to_json()) else { return false };
     match (value, &wanted) {
         #[allow(clippy::cast_possible_truncation)] // single precision is what the device has
         (Value::Float32(found), _) => as_f64(&wanted).is_some_and(|w| (w as f32).to_bits() == found.to_bits()),

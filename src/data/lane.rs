@@ -311,7 +311,7 @@ impl Observer for Lane {
                         passed += 1;
                         separate(&mut inner.values);
                         inner.values.extend_from_slice(&self.names[index]);
-                        payload::write_value(&mut inner.values, &value, payload::is_wide(property));
+                        payload::write_value(&mut inner.values, &value, property.is_string_encoded());
                     }
                     changed |= inner.cells[index].good(value, at);
                 }

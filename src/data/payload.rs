@@ -22,11 +22,6 @@ pub fn write_whole(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
-/// Whether a property's values are written as texts since a JSON number would lose digits.
-pub fn is_wide(property: &Property) -> bool {
-    matches!(property.data_type, DataType::Int64 | DataType::Uint64) && property.shape.is_plain()
-}
-
 /// Appends a value. `wide` integers become texts; what is no number becomes null.
 pub fn write_value(out: &mut Vec<u8>, value: &Value, wide: bool) {
     let quote = |out: &mut Vec<u8>, digits: &[u8]| {
@@ -154,7 +149,7 @@ pub fn state<'a>(
         out.extend_from_slice(b":{\"value\":");
         match p.value {
             Some((value, at)) => {
-                write_value(&mut out, value, is_wide(p.property));
+                write_value(&mut out, value, p.property.is_string_encoded());
                 out.push(b',');
                 write_time(&mut out, "time", at);
             }
@@ -175,7 +170,7 @@ pub fn state<'a>(
         write_whole(&mut out, millis(p.property.max_age));
         if let Some(desired) = &p.property.desired {
             out.extend_from_slice(b",\"desired\":");
-            write_value(&mut out, &desired.value, is_wide(p.property));
+            write_value(&mut out, &desired.value, p.property.is_string_encoded());
             if let Some(synced) = p.synced {
                 out.extend_from_slice(if synced { b",\"synced\":true" } else { b",\"synced\":false" });
             }
@@ -215,7 +210,7 @@ pub fn info(node: &str, device: &Device) -> Vec<u8> {
         let mut entry = serde_json::Map::new();
         let mut put = |key: &str, value: Json| entry.insert(key.into(), value);
         put("type", p.data_type.name().into());
-        if is_wide(p) {
+        if p.is_string_encoded() {
             put("encoding", "string".into());
         } else if p.data_type == DataType::Bytes {
             put("encoding", "hex".into());
