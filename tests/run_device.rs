@@ -82,22 +82,13 @@ async fn a_dead_unit_leaves_its_neighbours_their_rate() {
     assert_eq!(offline["state"], "offline");
     let bad = heard.last("/dead/readings", |r| r["bad"]["level"]["reason"] == "timeout").await.json();
     assert!(bad["values"]["level"].is_null());
-    let start = heard.on("/readings").len();
-    let after = |name: &str| -> Vec<Json> {
-        let topic = format!("/{name}/readings");
-        heard
-            .all()
-            .iter()
-            .filter(|h| h.topic.ends_with("/readings"))
-            .skip(start)
-            .filter(|h| h.topic.ends_with(&topic))
-            .map(Heard::json)
-            .filter(|r| r["values"]["level"].is_number())
-            .collect()
+    let good = |name: &str| -> Vec<Json> {
+        let all = heard.on(&format!("/{name}/readings"));
+        all.iter().map(Heard::json).filter(|r| r["values"]["level"].is_number()).collect()
     };
     for name in ["first", "third"] {
-        until(&format!("readings of {name}"), async || (after(name).len() > 12).then_some(())).await;
-        let readings = after(name);
+        until(&format!("readings of {name}"), async || (good(name).len() > 12).then_some(())).await;
+        let readings = good(name);
         // Polls fall on a grid: twelve periods hold twelve readings, unless some were skipped or failed; a machine that is
         // busy with other things may cost one or two.
         let halves = (time(&readings[12]) - time(&readings[0])) / (PERIOD / 2);
