@@ -84,13 +84,14 @@ impl Daemon {
         Ok(Self { fleet, data, publisher, tasks })
     }
 
-    /// Stops in order: no more polls, then what the broker still takes within this time, then goodbye.
+    /// Stops in order within this time: no more polls (half of it at most), then what the broker still takes, then goodbye.
     pub async fn stop(self, within: Duration) {
         self.tasks.iter().for_each(JoinHandle::abort);
-        if tokio::time::timeout(within, self.fleet.stop()).await.is_err() {
-            tracing::warn!("A bus did not end its exchange within {within:?}.");
+        let (start, for_buses) = (Instant::now(), within / 2);
+        if tokio::time::timeout(for_buses, self.fleet.stop()).await.is_err() {
+            tracing::warn!("A bus did not end its exchange within {for_buses:?}.");
         }
-        self.data.stop(within);
+        self.data.stop(within.saturating_sub(start.elapsed()));
         if let Err(error) = self.publisher.await {
             tracing::error!(%error, "The publisher broke down.");
         }

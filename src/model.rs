@@ -45,8 +45,9 @@ pub struct Device {
     pub properties: Vec<Property>,
     /// Endpoint and addresses, checked by the mapper.
     pub bound: Arc<dyn BoundDevice>,
-    /// The merged spec in canonical form: two devices of equal spec are the same work.
-    pub spec: serde_json::Value,
+    /// The merged spec as canonical JSON text: two devices of equal spec are the same work. (A text, since a tree of JSON
+    /// would take several times the memory.)
+    pub spec: Box<str>,
 }
 
 impl Device {
@@ -64,6 +65,27 @@ impl Device {
             }
         }
         groups.into_iter().collect()
+    }
+}
+
+/// The parts of a device's spec, to tell what an edit left as it was.
+pub struct Parts(serde_json::Value);
+
+impl Parts {
+    /// The parts of this device's spec.
+    pub fn of(device: &Device) -> Self {
+        Self(serde_json::from_str(&device.spec).unwrap_or_default())
+    }
+
+    /// How the device is reached.
+    pub fn protocol(&self) -> Option<&serde_json::Value> {
+        self.0.get("protocol")
+    }
+
+    /// All that is said of one property.
+    pub fn property(&self, name: &str) -> Option<&serde_json::Value> {
+        let properties = self.0.get("properties")?.as_array()?;
+        properties.iter().find(|p| p.get("name").and_then(|n| n.as_str()) == Some(name))
     }
 }
 

@@ -12,7 +12,11 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
-    control::{check::check_document, issue::Severity, yaml},
+    control::{
+        check::check_document,
+        issue::{Finding, Issue, Places, Severity},
+        yaml,
+    },
     data,
     observe::log,
 };
@@ -93,14 +97,44 @@ impl Settings {
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         let name = path.display().to_string();
-        let issues = check_document(&name, &text, &schema_of::<Self>());
+        let issues = Self::issues(&name, &text);
         let errors: Vec<_> = issues.iter().filter(|i| i.severity == Severity::Error).map(ToString::to_string).collect();
         if !errors.is_empty() {
             bail!("{}", errors.join("\n"));
         }
-        let documents = yaml::parse(&text, 0).map_err(|error| anyhow!("{name}: {}", error.message))?;
+        Self::parse(&text).map_err(|error| anyhow!("{name}: {error}"))
+    }
+
+    /// Everything there is to say of a settings file, each with its line.
+    pub fn issues(name: &str, text: &str) -> Vec<Issue> {
+        let issues = check_document(name, text, &schema_of::<Self>());
+        if issues.iter().any(|issue| issue.severity == Severity::Error) {
+            return issues;
+        }
+        let Ok(documents) = yaml::parse(text, 0) else { return issues };
+        let Some(root) = documents.roots.first() else { return issues };
+        let mut found = Vec::new();
+        match Self::parse(text) {
+            Ok(settings) => {
+                for error in settings.mqtt.check().err().into_iter().flatten() {
+                    found.push(Finding::inside(root, &format!("mqtt.{}", error.path), error.message));
+                }
+                found.extend(
+                    settings.http.address().err().map(|e| Finding::inside(root, "http.listen", format!("{e:#}"))),
+                );
+                found.extend(settings.node().err().map(|error| Finding::inside(root, "node", error.to_string())));
+            }
+            Err(error) => found.push(Finding::at(root, error)),
+        }
+        let mut places = Places::default();
+        places.add(name.into(), documents.roots.iter().collect());
+        issues.into_iter().chain(found.into_iter().map(|finding| places.issue(finding))).collect()
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let documents = yaml::parse(text, 0).map_err(|error| error.message)?;
         let json = documents.roots.first().map_or_else(|| json!({}), yaml::Node::to_json);
-        serde_json::from_value(json).with_context(|| name)
+        serde_json::from_value(json).map_err(|error| error.to_string())
     }
 
     /// This node's name: as set, else `NODE_NAME`, else the host's name.

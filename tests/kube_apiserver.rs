@@ -3,6 +3,8 @@
 //!
 //! The server is `hardware-tests/kube-apiserver`: built on first use, on free ports, gone with the test.
 
+#![allow(clippy::unwrap_used)] // all of it is a test
+
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
@@ -124,7 +126,7 @@ fn device(spec: &Json) -> Json {
     })
 }
 
-fn one(property: Json) -> Json {
+fn one(property: &Json) -> Json {
     device(&json!({"protocol": {"modbus": {"tcp": "h:502", "unit": 1}}, "properties": [property]}))
 }
 
@@ -181,7 +183,7 @@ fn the_other_reading_is_kubectls(server: &Server) {
                    18446744073709551615 +18446744073709551615 99999999999999999999 -9223372036854775808 0777777777777 \
                    _1 1_ - a_b 0xg 0o8 0b2 --1 +-1 1.2.3";
     let scalars: Vec<&str> = scalars.split_whitespace().filter(|s| *s != "-").collect();
-    let lines: String = (0..).zip(&scalars).map(|(n, s)| format!("      k{n}: {s}\n")).collect();
+    let lines = scalars.iter().enumerate().map(|(n, s)| format!("      k{n}: {s}\n")).collect::<Vec<_>>().concat();
     let text_of = format!(
         "apiVersion: fieldgate.dev/v1alpha1\nkind: DeviceModel\nmetadata: {{name: scalars}}\nspec:\n  samples:\n  - given: \
          {{}}\n    expect:\n{lines}"
@@ -219,7 +221,7 @@ fn refuses_mistakes_in_words(server: &Server) {
     let with = |key: &str, value: Json| {
         let mut property = good.clone();
         property[key] = value;
-        one(property)
+        one(&property)
     };
     let cases: [(&str, Json, &[&str]); 11] = [
         ("a misspelt key", with("unitt", json!("V")), &["unknown field \"spec.properties[0].unitt\""]),
@@ -235,7 +237,7 @@ fn refuses_mistakes_in_words(server: &Server) {
         ),
         (
             "an address of another protocol",
-            one(json!({"name": "a", "type": "int16", "virtual": {"constant": 1}})),
+            one(&json!({"name": "a", "type": "int16", "virtual": {"constant": 1}})),
             &["spec.properties", "has an address of virtual", "under the protocol's own key"],
         ),
         (
@@ -271,7 +273,7 @@ fn refuses_mistakes_in_words(server: &Server) {
         ),
         (
             "no type",
-            one(json!({"name": "a", "modbus": {"table": "coil", "register": 1}})),
+            one(&json!({"name": "a", "modbus": {"table": "coil", "register": 1}})),
             &["every property needs a type"],
         ),
     ];
@@ -281,7 +283,7 @@ fn refuses_mistakes_in_words(server: &Server) {
             assert!(message.contains(part), "{what}: {part:?} is not in: {message}");
         }
     }
-    let created = server.kubectl(&["create", "--dry-run=server", "-f", "-"], &one(good).to_string());
+    let created = server.kubectl(&["create", "--dry-run=server", "-f", "-"], &one(&good).to_string());
     assert!(created.status.success(), "the same without a mistake: {}", text(&created.stderr));
 }
 

@@ -173,11 +173,15 @@ async fn a_gateway_publishes_the_examples() {
         fits("bridge-health", &health);
         assert_eq!(health["buses"], example("bridge-health")["buses"]);
         assert!(health["rssBytes"].as_u64().unwrap() > 1 << 20);
-        let state = subscriber.last("boiler-7/state", |j| j["seq"] == 3).await.json();
+        lane.answered(moment("04.512"), &[good(4, 21.5_f32)]);
+        lane.synced(4, true);
+        let whole = |j: &Json| j["seq"] == 4 && j["properties"]["setpoint"]["synced"] == true;
+        let state = subscriber.last("boiler-7/state", whole).await.json();
         fits("state", &state);
-        // A refusal and then no answer: the last good value is stale. The example shows the moment between.
-        assert_eq!(state["properties"]["voltage"], example("state")["properties"]["voltage"]);
-        assert_eq!(state["properties"]["energy"], example("state")["properties"]["energy"]);
+        // A refusal and then no answer made `power` stale; the example shows the moment between.
+        for name in ["voltage", "energy", "setpoint"] {
+            assert_eq!(state["properties"][name], example("state")["properties"][name], "{name}");
+        }
     }
 }
 

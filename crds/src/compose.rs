@@ -62,10 +62,13 @@ pub fn compose(fragments: &[Fragment]) -> Crds {
 
     let model_spec = model_spec(&spec, &fragments);
     rules_without_model(&mut spec, &fragments);
+    schema["description"] = spec["description"].clone();
     schema["properties"]["spec"] = spec;
 
     let mut model = serde_json::to_value(DeviceModel::crd()).expect("a CRD is JSON");
-    root(&mut model)["properties"]["spec"] = model_spec;
+    let schema = root(&mut model);
+    schema["description"] = model_spec["description"].clone();
+    schema["properties"]["spec"] = model_spec;
     Crds { device, model }
 }
 

@@ -5,9 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+// The spec is a Device's with nothing required, so it stays untyped here: the schema is composed from the Device's.
 /// What devices of one kind have in common. A Device names it and overrides it key by key.
-///
-/// The spec is a Device's with nothing required, so it stays untyped here: the schema is composed from the Device's.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "fieldgate.dev",

@@ -135,9 +135,16 @@ fn allowed() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The program text of a file: no comments, nothing of its unit tests, which stand at its end.
+/// The program text of a file: no comments, nothing of its unit tests, which stand at its end. A declaration of a test
+/// module in another file ends nothing.
 fn program_text(source: &str) -> impl Iterator<Item = (usize, &str)> {
-    let lines = (1..).zip(source.lines()).take_while(|(_, line)| line.trim() != "#[cfg(test)]");
+    let all: Vec<&str> = source.lines().collect();
+    let begins_tests = |at: usize| {
+        let item = all[at + 1..].iter().find(|line| !line.trim().starts_with('#'));
+        all[at].trim() == "#[cfg(test)]" && item.is_some_and(|line| line.trim_end().ends_with('{'))
+    };
+    let end = (0..all.len()).find(|at| begins_tests(*at)).unwrap_or(all.len());
+    let lines = (1..).zip(all).take(end);
     lines.map(|(number, line)| (number, line.split("//").next().unwrap_or_default()))
 }
 

@@ -38,7 +38,12 @@ struct Plan {
     sequences: Option<Vec<Sequence<DynRequest>>>,
     /// Something was learnt since they were made.
     stale: bool,
+    /// The sequence that is asked next. A poll may begin in the middle, behind one that was silent; it goes round.
     cursor: usize,
+    /// How many sequences of the poll that was begun are still to be asked.
+    left: usize,
+    /// The last poll broke off, or could not be asked.
+    failed: bool,
     /// The deadline after the one that is being served.
     next: Option<Instant>,
 }
@@ -98,7 +103,8 @@ impl Device {
         let (slots, plans) = std::iter::once(once)
             .chain(groups)
             .map(|(period, points)| {
-                let plan = Plan { points, sequences: None, stale: false, cursor: 0, next: None };
+                let plan =
+                    Plan { points, sequences: None, stale: false, cursor: 0, left: 0, failed: false, next: None };
                 (Slot { due: Some(now), period, started: false }, plan)
             })
             .unzip();
@@ -128,12 +134,20 @@ impl Device {
         }
     }
 
-    /// It answered a probe: what that did not read is due at once.
+    /// It answered a probe: what is late, begun or failed is due at once. What waited longest comes first, so that a
+    /// sequence that is always silent does not hide those of another period.
     pub fn resume(&mut self, probed: usize) {
         let now = Instant::now();
-        for (index, slot) in self.slots.iter_mut().enumerate() {
-            if slot.started || (slot.period.is_some() && index != probed) {
+        for (index, (slot, plan)) in self.slots.iter_mut().zip(&self.plans).enumerate() {
+            let Some(period) = slot.period else { continue };
+            if slot.started {
                 slot.due = Some(now);
+            } else if index != probed
+                && let Some(due) = slot.due
+                && (plan.failed || due <= now)
+            {
+                // Its polls were told to have failed: they do not count as skipped.
+                slot.due = Some(due.min(now).max(now.checked_sub(period / 2).unwrap_or(now)));
             }
         }
     }
@@ -157,6 +171,7 @@ impl Device {
         slot.started = true;
         if plan.sequences.is_none() || plan.stale {
             plan.stale = false;
+            plan.cursor = 0;
             let bound = &self.member.bound;
             plan.sequences = Some(if index == PREPARE {
                 self.source = bound.frame_source();
@@ -165,6 +180,7 @@ impl Device {
                 bound.plan(&plan.points, &self.learnt)
             });
         }
+        plan.left = plan.sequences.as_ref().map_or(0, Vec::len);
         missed
     }
 
@@ -192,15 +208,17 @@ impl Device {
     /// The current sequence is over; the poll too if it was the last.
     fn advance(&mut self, index: usize) {
         let plan = &mut self.plans[index];
-        plan.cursor += 1;
-        if plan.cursor >= plan.sequences.as_ref().map_or(0, Vec::len) {
+        plan.cursor = (plan.cursor + 1) % plan.sequences.as_ref().map_or(1, |sequences| sequences.len().max(1));
+        plan.left = plan.left.saturating_sub(1);
+        if plan.left == 0 {
+            plan.cursor = 0;
+            plan.failed = false;
             self.end(index);
         }
     }
 
     fn end(&mut self, index: usize) {
         let (slot, plan) = (&mut self.slots[index], &mut self.plans[index]);
-        plan.cursor = 0;
         slot.started = false;
         slot.due = plan.next;
         if std::mem::take(&mut self.replan) {
@@ -242,9 +260,8 @@ impl Device {
     /// all that follow too.
     pub fn unread(&self, index: usize, at: usize, rest: bool) -> Vec<PointId> {
         let plan = &self.plans[index];
-        let sequences = plan.sequences.as_deref().unwrap_or_default().get(plan.cursor..).unwrap_or_default();
-        let sequences = if rest { sequences } else { &sequences[..sequences.len().min(1)] };
-        let requests = sequences.iter().flat_map(|sequence| &sequence.0).skip(at);
+        let sequences = plan.sequences.iter().flatten().cycle().skip(plan.cursor);
+        let requests = sequences.take(if rest { plan.left } else { 1 }).flat_map(|sequence| &sequence.0).skip(at);
         requests.flat_map(|request| self.member.bound.points(request)).copied().collect()
     }
 
@@ -253,12 +270,23 @@ impl Device {
         self.advance(index);
     }
 
-    /// Gives up the poll that was begun; what runs once stays to be done.
+    /// Gives up the poll that was begun; the next one begins behind the sequence that failed, so that this one does not
+    /// hide the others. What runs once stays to be done, from its beginning.
     pub fn abandon(&mut self, index: usize) {
-        let once = self.slots[index].period.is_none();
+        let now = Instant::now();
         self.end(index);
-        if once {
-            self.slots[index].due = Some(Instant::now());
+        let plan = &mut self.plans[index];
+        plan.failed = true;
+        if self.slots[index].period.is_none() {
+            plan.cursor = 0;
+            self.slots[index].due = Some(now);
+            return;
+        }
+        plan.cursor = (plan.cursor + 1) % plan.sequences.as_ref().map_or(1, |sequences| sequences.len().max(1));
+        if self.health.probe.is_some() {
+            // The next probe asks for another period.
+            let others = self.slots.iter_mut().enumerate().skip(PREPARE + 1).filter(|(other, _)| *other != index);
+            others.for_each(|(_, slot)| slot.due = slot.due.map(|due| due.min(now)));
         }
     }
 
@@ -275,19 +303,20 @@ impl Device {
     }
 
     /// Tells that everything that is polled got no value.
-    pub fn fail_all(&self, failure: &Failure, misses: u32) {
-        for plan in self.plans.iter().filter(|plan| !plan.points.is_empty()) {
+    pub fn fail_all(&mut self, failure: &Failure, misses: u32) {
+        for plan in self.plans.iter_mut().filter(|plan| !plan.points.is_empty()) {
+            plan.failed = true;
             self.member.observer.failed(Stamp::now(), &plan.points, failure, misses);
         }
     }
 
-    /// The slot that a probe asks for; none if the device is never asked.
+    /// The slot that a probe asks for: what waits longest. None if the device is never asked.
     pub fn probe_slot(&self) -> Option<usize> {
-        let nothing = self.plans[PREPARE].sequences.as_ref().is_some_and(Vec::is_empty);
-        if self.slots[PREPARE].due.is_some() && !nothing {
+        let asks = |index: &usize| !self.plans[*index].sequences.as_ref().is_some_and(Vec::is_empty);
+        if self.slots[PREPARE].due.is_some() && asks(&PREPARE) {
             return Some(PREPARE);
         }
-        (self.slots.len() > 1).then_some(PREPARE + 1)
+        (PREPARE + 1..self.slots.len()).filter(asks).min_by_key(|index| self.slots[*index].due)
     }
 
     /// Which of these points are polled, and so can be read.
@@ -312,8 +341,9 @@ impl Device {
             }
             _ => now + wait,
         };
-        let first = self.plans[index].sequences.as_deref().unwrap_or_default().first();
-        let costs = first.into_iter().flat_map(|s| &s.0).map(|request| self.member.bound.cost(request).longest);
+        let plan = &self.plans[index];
+        let asked = plan.sequences.as_deref().unwrap_or_default().get(plan.cursor);
+        let costs = asked.into_iter().flat_map(|s| &s.0).map(|request| self.member.bound.cost(request).longest);
         self.health.probe = Some(Probe { due, longest: costs.sum() });
     }
 

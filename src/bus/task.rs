@@ -412,12 +412,18 @@ impl Task {
         } else {
             health.breaks += 1;
         }
-        let suspect = probing || silent || health.misfits >= UNRULY || health.breaks >= UNRULY;
+        let unruly = health.misfits >= UNRULY || health.breaks >= UNRULY;
+        // A probe that was answered, though it did not fit, found the device alive.
+        let alive = probing && misfit && !unruly;
+        let suspect = silent || unruly || (probing && !misfit);
+        if alive {
+            health.probe = None;
+        }
         if silent || misfit {
             device.complain(&self.label, &request, &error);
         }
         if let Some(slot) = slot {
-            if probing || slot == PREPARE {
+            if (probing && !alive) || slot == PREPARE {
                 device.fail_all(&reason, misses);
             } else {
                 let points = device.unread(slot, at, suspect || !misfit);
@@ -426,6 +432,9 @@ impl Task {
                 }
             }
             if suspect || !misfit { device.abandon(slot) } else { device.pass(slot) }
+        }
+        if alive {
+            device.resume(slot.unwrap_or(usize::MAX));
         }
         if suspect {
             device.suspect(&self.options.grid, &mut self.dice);
@@ -436,8 +445,8 @@ impl Task {
         if let Err(error) = self.line.resynchronise().await {
             return self.reopen(&error, &"resynchronise");
         }
-        let mut asked = self.devices.iter().filter(|device| device.probe_slot().is_some());
-        if silent && asked.all(|device| device.health.misses_since_open >= SILENT) {
+        let mut asked = self.devices.iter().filter(|device| device.probe_slot().is_some()).peekable();
+        if silent && asked.peek().is_some() && asked.all(|device| device.health.misses_since_open >= SILENT) {
             let message = format!("no device has answered {SILENT} times in a row: {error}");
             self.backoff.reset();
             self.reopen(&Error::new(ErrorKind::Timeout, message), &request);
@@ -451,7 +460,7 @@ impl Task {
         self.opening = None;
         let blamed = self.at_work.take();
         self.reopen(&error, &"panic");
-        for device in &self.devices {
+        for device in &mut self.devices {
             device.fail_all(&reason, 0);
         }
         if let Some(device) = blamed.and_then(|index| self.devices.get_mut(index)) {

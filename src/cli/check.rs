@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
-use mapper_api::{Mapper, schema_of};
+use mapper_api::Mapper;
 
 use super::Output;
 use crate::{control::check::check, settings::Settings};
@@ -25,10 +25,10 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, mappers: Vec<Arc<dyn Mapper>>) -> anyhow::Result<ExitCode> {
-    let report = check(&args.folder, mappers, &schema_of::<Settings>())?;
+    let report = check(&args.folder, mappers, Settings::issues)?;
     match args.output {
-        Output::Text => print!("{}", report.text()),
-        Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+        Output::Text => super::print(&report.text())?,
+        Output::Json => super::print(&(serde_json::to_string_pretty(&report)? + "\n"))?,
     }
     Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -19,7 +19,7 @@ pub struct Args {
 pub fn run(args: &Args, mappers: &[Arc<dyn Mapper>]) -> anyhow::Result<ExitCode> {
     match &args.out {
         Some(folder) => crd::write(folder, mappers)?,
-        None => print!("{}", crd::print(mappers)?),
+        None => super::print(&crd::print(mappers)?)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,8 @@
 //! `fieldgate health`: for probes and people.
 
-use std::{net::SocketAddr, process::ExitCode, time::Duration};
+use std::{process::ExitCode, time::Duration};
+
+use anyhow::Context;
 
 use crate::{observe::health, settings};
 
@@ -10,8 +12,8 @@ use crate::{observe::health, settings};
 )]
 pub struct Args {
     /// Where the bridge listens for HTTP.
-    #[arg(long, env = "FIELDGATE_HTTP", default_value_t = settings::HTTP)]
-    http: SocketAddr,
+    #[arg(long, env = "FIELDGATE_HTTP", default_value_t = settings::HTTP.to_string())]
+    http: String,
     /// Ask for readiness: the devices are loaded, the data path is running.
     #[arg(long, conflicts_with = "devices")]
     ready: bool,
@@ -24,12 +26,15 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let http = settings::Http { listen: args.http.clone() };
+    let address =
+        http.address()?.context("HTTP is switched off here (off); give the address of a bridge with --http")?;
     let path = match (args.ready, args.devices) {
         (true, _) => "/readyz",
         (_, true) => "/devices",
         _ => "/healthz",
     };
-    let answer = super::runtime()?.block_on(health::get(args.http, path, Duration::from_secs(args.timeout)))?;
-    print!("{answer}");
+    let answer = super::block_on(health::get(address, path, Duration::from_secs(args.timeout)))?;
+    super::print(&answer)?;
     Ok(ExitCode::SUCCESS)
 }

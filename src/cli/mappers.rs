@@ -1,6 +1,6 @@
 //! `fieldgate mappers`: what is built in.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use mapper_api::Mapper;
 use serde_json::json;
@@ -15,7 +15,8 @@ pub struct Args {
     output: Output,
 }
 
-pub fn run(args: &Args, mappers: &[Arc<dyn Mapper>]) {
+pub fn run(args: &Args, mappers: &[Arc<dyn Mapper>]) -> anyhow::Result<()> {
+    let mut text = String::new();
     match args.output {
         Output::Json => {
             let list: Vec<_> = mappers
@@ -33,7 +34,7 @@ pub fn run(args: &Args, mappers: &[Arc<dyn Mapper>]) {
                     })
                 })
                 .collect();
-            println!("{:#}", serde_json::Value::from(list));
+            let _ = writeln!(text, "{:#}", serde_json::Value::from(list));
         }
         Output::Text => {
             for mapper in mappers {
@@ -43,11 +44,12 @@ pub fn run(args: &Args, mappers: &[Arc<dyn Mapper>]) {
                     .filter_map(|(can, word)| can.then_some(word))
                     .collect();
                 let types: Vec<_> = can.types.iter().map(|t| t.name()).collect();
-                println!("{:10} {}; types {}", mapper.name(), ways.join(", "), types.join(" "));
+                let _ = writeln!(text, "{:10} {}; types {}", mapper.name(), ways.join(", "), types.join(" "));
             }
             if mappers.is_empty() {
-                println!("none: this binary was built without mappers; build it with the feature of a protocol");
+                text += "none: this binary was built without mappers; build it with the feature of a protocol\n";
             }
         }
     }
+    super::print(&text)
 }

@@ -1,7 +1,12 @@
 //! The command line: what can be typed, and which room does it. No logic of its own.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+    sync::Arc,
+};
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
 use mapper_api::Mapper;
 
@@ -67,10 +72,7 @@ pub fn main_with(mappers: Vec<Arc<dyn Mapper>>) -> ExitCode {
         Command::Demo(args) => demo::run(&args, mappers),
         Command::Health(args) => health::run(&args),
         Command::Crd(args) => crd::run(&args, &mappers),
-        Command::Mappers(args) => {
-            mappers::run(&args, &mappers);
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Mappers(args) => mappers::run(&args, &mappers).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
         eprintln!("fieldgate: {error:#}");
@@ -78,8 +80,23 @@ pub fn main_with(mappers: Vec<Arc<dyn Mapper>>) -> ExitCode {
     })
 }
 
+/// Prints to standard output. A reader that has seen enough, such as `head`, is no error.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to standard output")
+        }
+        _ => Ok(()),
+    }
+}
+
 /// One thread: devices and broker are waited for, not computed with. Blocking work (opening a serial line, looking up
-/// a name) gets a thread of its own for as long as it takes.
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+/// a name) gets a thread of its own for as long as it takes; at the end nobody waits for it, since a lookup may take
+/// longer than an orderly stop.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_background();
+    done
 }

@@ -58,7 +58,7 @@ impl Args {
 pub fn run(args: Args, mappers: Vec<Arc<dyn Mapper>>) -> anyhow::Result<ExitCode> {
     let settings = args.settings()?;
     log::start(&settings.log.level, settings.log.format)?;
-    super::runtime()?.block_on(async {
+    super::block_on(async {
         let daemon = Daemon::start(settings, mappers).await?;
         let signal = stop_signal().await?;
         tracing::info!(signal, "Stopping.");

@@ -110,17 +110,32 @@ impl Fleet {
     pub fn apply(self: &Arc<Self>, catalog: &Catalog) {
         let mut entries = self.entries();
         let running = entries.iter().filter_map(|(id, e)| Some((id.clone(), e.running.as_ref()?.device.clone())));
-        let wanted = catalog.devices.iter().map(|(id, device)| (id.clone(), device.as_ref().ok().cloned()));
-        for change in diff(&running.collect(), &wanted.collect()) {
+        let served = catalog.devices.iter().filter(|(id, _)| !catalog.displaced.contains(*id));
+        let wanted = served.map(|(id, device)| (id.clone(), device.as_ref().ok().cloned()));
+        let (running, wanted) = (running.collect(), wanted.collect());
+        let changes = diff(&running, &wanted);
+        // Whoever moves leaves first: a line with new settings opens when all have left the old one.
+        for change in &changes {
+            if let Change::Replace(device) = change
+                && running.get(&device.id).is_some_and(|old| old.bound.bus_key() != device.bound.bus_key())
+            {
+                self.lines.with(|buses| buses.leave(&device.id));
+            }
+        }
+        for change in changes {
             match change {
                 Change::Stop(id) => {
                     tracing::info!(device = %id, "Device removed.");
                     self.lines.with(|buses| buses.leave(&id));
-                    self.data.remove(&id, Leaving::Deleted);
+                    let moved = catalog.elsewhere.contains(&id);
+                    self.data.remove(&id, if moved { Leaving::Moved } else { Leaving::Deleted });
+                    entries.remove(&id);
                 }
                 Change::Start(device) | Change::Replace(device) => {
                     tracing::info!(device = %device.id, bus = %device.bound.bus_key(), generation = device.generation, "Device taken on.");
-                    entries.entry(device.id.clone()).or_default().running = Some(self.start(&device));
+                    let entry = entries.entry(device.id.clone()).or_default();
+                    let before = entry.running.take();
+                    entry.running = Some(self.start(&device, before.and_then(|running| running.keeper).as_deref()));
                 }
             }
         }
@@ -140,13 +155,16 @@ impl Fleet {
             entry.refused = refused;
         }
         drop(entries);
+        if catalog.incomplete {
+            self.data.devices_unreadable();
+        }
         self.data.devices_changed();
     }
 
-    fn start(self: &Arc<Self>, device: &Arc<Device>) -> Running {
+    fn start(self: &Arc<Self>, device: &Arc<Device>, before: Option<&Keeper<Lines>>) -> Running {
         let lane = self.data.put(device.clone());
         let (told, data) = (Arc::downgrade(&lane), self.data.clone());
-        let keeper = Keeper::new(device, self.lines.clone(), move |kept| {
+        let keeper = Keeper::new(device, self.lines.clone(), before, move |kept| {
             tell_sync(&told, kept);
             data.devices_changed();
         });

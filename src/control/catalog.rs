@@ -3,7 +3,7 @@
 //! A device whose merged spec is as it was keeps its very [`Arc`], so that what changed is seen by comparing pointers.
 
 use std::{
-    collections::{BTreeMap, HashSet, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, HashSet, btree_map::Entry},
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
@@ -47,6 +47,10 @@ pub struct Catalog {
     pub issues: Vec<Issue>,
     /// Devices that are left to another node.
     pub elsewhere: Vec<DeviceId>,
+    /// Something could not be read and has no last good text: there may be devices that are not listed here.
+    pub incomplete: bool,
+    /// Those of the refused that lost their bus to another device: not even their last accepted spec can go on.
+    pub displaced: BTreeSet<DeviceId>,
     /// How many models the set holds.
     pub models: usize,
     generations: BTreeMap<DeviceId, (u64, i64)>,
@@ -84,7 +88,9 @@ impl Catalog {
                 nodes.insert(id.clone(), node);
             }
         }
-        build.conflicts(&nodes);
+        build.conflicts(&nodes, previous);
+        build.catalog.incomplete =
+            objects.error.is_some() || objects.files.iter().any(|f| f.error.is_some() && f.text.is_empty());
         build.finish(objects)
     }
 }
@@ -276,9 +282,9 @@ impl<'a> Build<'a> {
         self.catalog.devices.insert(id.clone(), Err(issues));
     }
 
-    fn generation(&mut self, id: &DeviceId, spec: &Json, previous: &Catalog) -> i64 {
+    fn generation(&mut self, id: &DeviceId, spec: &str, previous: &Catalog) -> i64 {
         let mut hasher = DefaultHasher::new();
-        spec.as_str().hash(&mut hasher);
+        spec.hash(&mut hasher);
         let hash = hasher.finish();
         let generation = match previous.generations.get(id) {
             Some((same, generation)) if *same == hash => *generation,
@@ -290,12 +296,17 @@ impl<'a> Build<'a> {
     }
 
     /// Refuses the devices that cannot have their bus.
-    fn conflicts(&mut self, protocols: &BTreeMap<DeviceId, &'a Node>) {
+    fn conflicts(&mut self, protocols: &BTreeMap<DeviceId, &'a Node>, previous: &Catalog) {
+        let holds = |device: &Device| {
+            let before = previous.devices.get(&device.id).and_then(|old| old.as_ref().ok());
+            before.is_some_and(|old| old.bound.bus_key() == device.bound.bus_key())
+        };
         let running: Vec<Arc<Device>> = self.catalog.devices.values().flatten().cloned().collect();
         let claims: Vec<conflicts::Claim<'_>> = running
             .iter()
             .map(|d| conflicts::Claim {
                 id: &d.id,
+                holds: holds(d),
                 created: None,
                 protocol: d.bound.protocol(),
                 key: d.bound.bus_key(),
@@ -304,6 +315,7 @@ impl<'a> Build<'a> {
         for (id, message) in conflicts::refused(&claims) {
             let Some(node) = protocols.get(id) else { continue };
             self.refuse(id, vec![Finding::at(node, message)]);
+            self.catalog.displaced.insert(id.clone());
         }
     }
 

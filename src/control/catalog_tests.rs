@@ -1,4 +1,7 @@
-use std::sync::{Arc, LazyLock};
+use std::{
+    fmt::Write as _,
+    sync::{Arc, LazyLock},
+};
 
 use proptest::prelude::*;
 
@@ -53,7 +56,7 @@ fn mistakes_are_told_as_written_down() {
         if std::env::var_os("RENEW_GOLDEN").is_some() {
             std::fs::write(path.with_extension("txt"), &found).unwrap();
         } else if found != wanted {
-            failed += &format!("{name} gives\n{found}\nbut the text beside it says\n{wanted}\n");
+            let _ = write!(failed, "{name} gives\n{found}\nbut the text beside it says\n{wanted}\n");
         }
     }
     assert!(

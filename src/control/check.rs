@@ -13,6 +13,9 @@ use super::{
     schema, yaml,
 };
 
+/// What there is to say of a settings file, by its name and text.
+pub type Settings = fn(&str, &str) -> Vec<Issue>;
+
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -59,17 +62,17 @@ fn count(n: usize, word: &str) -> String {
     format!("{n} {word}{}", if n == 1 { "" } else { "s" })
 }
 
-/// Checks every Device and DeviceModel of a folder, and the `fieldgate.yaml` in it against the schema of the settings.
+/// Checks every Device and DeviceModel of a folder, and has the `fieldgate.yaml` in it judged by `settings`.
 ///
 /// # Errors
 /// The folder cannot be read.
-pub fn check(folder: &Path, mappers: Vec<Arc<dyn Mapper>>, settings: &Json) -> anyhow::Result<Report> {
+pub fn check(folder: &Path, mappers: Vec<Arc<dyn Mapper>>, settings: Settings) -> anyhow::Result<Report> {
     let objects = FileSource::read_once(folder)?;
     let catalog = Catalog::build(&objects, &Judge::new(mappers, None), &Catalog::default());
     let mut issues = catalog.issues;
     for file in objects.files.iter().filter(|f| is_settings(&f.name)) {
         if file.error.is_none() {
-            issues.extend(check_document(&file.name, &file.text, settings));
+            issues.extend(settings(&file.name, &file.text));
         }
     }
     issues.sort();
@@ -155,7 +158,8 @@ mod tests {
         let device = "spec: {protocol: {wire: {tcp: h, unit: 1}}, properties: [{name: p, type: int16, wire: {register: 40001}}]}";
         fs::write(folder.join("a.yaml"), format!("{head}{device}\n")).unwrap();
         fs::write(folder.join("fieldgate.yaml"), "broker: x\n").unwrap();
-        let run = || check(&folder, testing::mappers(), &mapper_api::schema_of::<Settings>()).unwrap();
+        let judge = |name: &str, text: &str| check_document(name, text, &mapper_api::schema_of::<Settings>());
+        let run = || check(&folder, testing::mappers(), judge).unwrap();
         let report = run();
         assert!(report.passed(), "{}", report.text());
         assert!(report.text().ends_with("1 device and 0 models in 2 files: 0 errors, 1 note\n"), "{}", report.text());

@@ -68,7 +68,7 @@ impl Sync {
 }
 
 /// The memory of one property with a desired value.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Keeping {
     sync: Sync,
     writing: bool,
@@ -96,6 +96,14 @@ impl Default for Keeping {
 }
 
 impl Keeping {
+    /// What is remembered of a property whose spec is as it was when other parts of the device's spec have changed. A write
+    /// that is under way is not waited for, but not repeated at once either.
+    #[must_use]
+    pub fn carried(&self, now: Instant) -> Self {
+        let not_before = if self.writing { Some(now + UNKNOWN) } else { self.not_before };
+        Self { writing: false, not_before, ..self.clone() }
+    }
+
     /// What is known.
     pub fn sync(&self) -> &Sync {
         &self.sync
@@ -130,7 +138,7 @@ impl Keeping {
 
     /// A property that cannot be read is written once. True as for [`Self::found`].
     pub fn blind(&mut self) -> bool {
-        !self.writing && self.begin()
+        !self.writing && self.sync != Sync::Unverified && self.begin()
     }
 
     fn begin(&mut self) -> bool {

@@ -31,3 +31,59 @@ pub fn diff(
     });
     gone.chain(here).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, sync::Arc};
+
+    use super::{Change, diff};
+    use crate::{
+        control::{
+            catalog::{Catalog, Judge},
+            source::Objects,
+            testing,
+        },
+        model::{Device, DeviceId},
+    };
+
+    fn device(name: &str, poll: &str) -> (DeviceId, Arc<Device>) {
+        let text = format!(
+            "apiVersion: fieldgate.dev/v1alpha1\nkind: Device\nmetadata: {{name: {name}}}\nspec: {{protocol: {{wire: {{tcp: h, \
+             unit: 1}}}}, pollEvery: {poll}, properties: [{{name: p, type: int16, wire: {{register: 1}}}}]}}\n"
+        );
+        let objects: Objects = [("a.yaml".to_owned(), text)].into_iter().collect();
+        let catalog = Catalog::build(&objects, &Judge::new(testing::mappers(), None), &Catalog::default());
+        let (id, device) = catalog.devices.into_iter().next().unwrap();
+        (id, device.unwrap())
+    }
+
+    fn said(running: &[(DeviceId, Arc<Device>)], wanted: &[(DeviceId, Option<Arc<Device>>)]) -> Vec<String> {
+        let running: BTreeMap<_, _> = running.iter().cloned().collect();
+        let wanted: BTreeMap<_, _> = wanted.iter().cloned().collect();
+        let word = |change: &Change| match change {
+            Change::Start(device) => format!("start {}", device.id.name),
+            Change::Replace(device) => format!("replace {}", device.id.name),
+            Change::Stop(id) => format!("stop {}", id.name),
+        };
+        diff(&running, &wanted).iter().map(word).collect()
+    }
+
+    #[test]
+    fn only_what_changed_is_touched() {
+        let (a, b) = (device("a", "1s"), device("b", "1s"));
+        let want = |(id, device): &(DeviceId, Arc<Device>)| (id.clone(), Some(device.clone()));
+        let table = [
+            (vec![], vec![want(&a), want(&b)], vec!["start a", "start b"]),
+            (vec![a.clone(), b.clone()], vec![want(&b)], vec!["stop a"]),
+            (vec![a.clone()], vec![want(&a)], vec![]),
+            (vec![a.clone()], vec![want(&device("a", "1s"))], vec![]),
+            (vec![a.clone(), b.clone()], vec![want(&device("a", "2s")), want(&b)], vec!["replace a"]),
+            (vec![a.clone()], vec![(a.0.clone(), None)], vec![]),
+            (vec![], vec![(a.0.clone(), None)], vec![]),
+            (vec![b], vec![want(&a)], vec!["stop b", "start a"]),
+        ];
+        for (running, wanted, changes) in table {
+            assert_eq!(said(&running, &wanted), changes);
+        }
+    }
+}

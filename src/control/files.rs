@@ -84,13 +84,10 @@ impl FileSource {
             return objects;
         }
         loop {
-            let since = match self.pending {
-                Some(since) => since,
-                None => {
-                    self.changed.notified().await;
-                    *self.pending.insert(Instant::now())
-                }
-            };
+            if self.pending.is_none() {
+                self.changed.notified().await;
+            }
+            let since = *self.pending.get_or_insert_with(Instant::now);
             loop {
                 let until = (Instant::now() + QUIET).min(since + LONGEST);
                 if timeout_at(until, self.changed.notified()).await.is_err() || Instant::now() >= since + LONGEST {
@@ -259,6 +256,10 @@ fn read_file(path: &Path, name: &Arc<str>, before: Option<&SourceFile>) -> Optio
     };
     if before.is_some_and(|f| *f.text == *text && f.error.is_none()) {
         return before.cloned();
+    }
+    // Whoever uploads a file empties it first: nothing is deleted before the rest has come.
+    if text.trim().is_empty() && before.is_some_and(|f| !f.text.trim().is_empty()) {
+        return keep(0, "is empty; delete the file to remove its devices".to_owned());
     }
     match yaml::parse(&text, 0) {
         Ok(_) => Some(SourceFile { name: name.clone(), text: text.into(), error: None }),

@@ -167,13 +167,27 @@ async fn a_broken_file_keeps_its_last_good_text_and_hides_nothing() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_being_uploaded_is_not_a_deletion() {
+    let folder = Folder::new();
+    folder.write("a.yaml", "a: 1");
+    let mut source = FileSource::new(&folder.0).unwrap();
+    source.next().await;
+    folder.write("a.yaml", "");
+    let emptied = changed(&mut source).await;
+    assert_eq!(texts(&emptied, &folder.0), pairs(&[("a.yaml", "a: 1")]));
+    assert!(emptied.files[0].error.as_ref().unwrap().1.contains("delete the file"));
+    folder.write("a.yaml", "a: 2");
+    assert_eq!(texts(&changed(&mut source).await, &folder.0), pairs(&[("a.yaml", "a: 2")]));
+}
+
+#[tokio::test]
 async fn a_file_without_permission_keeps_its_last_good_text() {
     let folder = Folder::new();
     folder.write("a.yaml", "a: 1");
     let path = folder.0.join("a.yaml");
     let mut source = FileSource::new(&folder.0).unwrap();
     source.next().await;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read(&path).is_ok() {
         unchanged(&mut source).await; // root reads everything
         return;

@@ -12,7 +12,7 @@ use super::desired::{Attempt, Keeping, Sync};
 use crate::{
     bus::WriteOutcome,
     clock::Stamp,
-    model::{Desired, Device, DeviceId},
+    model::{Desired, Device, DeviceId, Parts, Property},
 };
 
 /// How a keeper writes: the device's bus, behind one method.
@@ -32,18 +32,31 @@ pub struct Keeper<W> {
     changed: Box<Changed>,
 }
 
+fn carried<W>(device: &Device, property: &Property, before: Option<&Keeper<W>>) -> Option<Keeping> {
+    let before = before.filter(|before| before.device.uid == device.uid)?;
+    let (was, is) = (Parts::of(&before.device), Parts::of(device));
+    let same = was.protocol() == is.protocol() && was.property(&property.name) == is.property(&property.name);
+    let old = before.device.properties.iter().position(|old| old.name == property.name).filter(|_| same)?;
+    let kept = before.kept.lock().unwrap_or_else(PoisonError::into_inner);
+    let (_, keeping) = kept.iter().find(|(point, _)| usize::from(*point) == old)?;
+    Some(keeping.carried(Stamp::now().mono))
+}
+
 impl<W: Writer> Keeper<W> {
     /// A keeper of this device, or none if nothing is desired of it. `changed` is called when a property's [`Sync`]
     /// may have changed.
+    ///
+    /// What an earlier keeper of the same device knows of properties that did not change is taken over.
     pub fn new(
         device: &Arc<Device>,
         writer: Arc<W>,
+        before: Option<&Self>,
         changed: impl Fn(&[(PointId, bool)]) + Send + std::marker::Sync + 'static,
     ) -> Option<Arc<Self>> {
         let kept: Vec<_> = (0..)
             .zip(&device.properties)
             .filter(|(_, property)| property.desired.is_some())
-            .map(|(point, _)| (point, Keeping::default()))
+            .map(|(point, property)| (point, carried(device, property, before).unwrap_or_default()))
             .collect();
         (!kept.is_empty()).then(|| {
             let changed = Box::new(changed);
@@ -63,7 +76,11 @@ impl<W: Writer> Keeper<W> {
     }
 
     fn tell(&self) {
-        let held: Vec<_> = self.kept().iter().map(|(point, keeping)| (*point, keeping.sync().is_synced())).collect();
+        let held: Vec<_> = {
+            let kept = self.kept();
+            let known = kept.iter().filter(|(_, keeping)| *keeping.sync() != Sync::Unknown);
+            known.map(|(point, keeping)| (*point, keeping.sync().is_synced())).collect()
+        };
         (self.changed)(&held);
     }
 
@@ -133,3 +150,7 @@ impl<W: Writer> Keeper<W> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "keeper_tests.rs"]
+mod tests;

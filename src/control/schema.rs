@@ -178,18 +178,20 @@ fn list(node: &Node, items: &[Node], schema: &Json, out: &mut Vec<Finding>) {
         out.push(Finding::at(node, format!("has {} items; at least {least} are needed", items.len())));
     }
     if let Some(below) = schema.get("items") {
-        items.iter().for_each(|item| walk(item, below, out));
+        for item in items {
+            walk(item, below, out);
+        }
     }
     let Some(key) = schema["x-kubernetes-list-map-keys"][0].as_str() else { return };
     let mut seen: HashMap<&str, &Node> = HashMap::new();
     for item in items {
         let Some(name) = item.get(key) else { continue };
         let Some(text) = name.text() else { continue };
-        match seen.get(text) {
-            Some(first) => {
-                out.push(Finding::at(name, format!("{key} {text:?} stands twice; first in line {}", first.mark.line)))
-            }
-            None => drop(seen.insert(text, name)),
+        if let Some(first) = seen.get(text) {
+            let message = format!("{key} {text:?} stands twice; first in line {}", first.mark.line);
+            out.push(Finding::at(name, message));
+        } else {
+            seen.insert(text, name);
         }
     }
 }

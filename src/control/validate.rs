@@ -43,8 +43,8 @@ pub struct Verdict {
 
 /// The canonical text of a spec: two devices of equal text are the same work. (A text, since a tree of JSON would take
 /// several times the memory for as long as the device lives.)
-pub fn canonical(spec: &Node) -> Json {
-    Json::String(spec.to_json().to_string())
+pub fn canonical(spec: &Node) -> Box<str> {
+    spec.to_json().to_string().into()
 }
 
 /// Judges a merged spec.
@@ -407,17 +407,15 @@ pub fn sample(device: &Device, sample: &Node, out: &mut Vec<Finding>) {
 
 /// Whether a value is what the YAML says, in the precision that it has.
 fn same(value: &Value, wanted: &Node) -> bool {
-    match (value, scalar(&wanted.to_json())) {
-        (_, None) => false,
+    let Some(wanted) = scalar(&wanted.to_json()) else { return false };
+    match (value, &wanted) {
         #[allow(clippy::cast_possible_truncation)] // single precision is what the device has
-        (Value::Float32(found), Some(wanted)) => {
-            as_f64(&wanted).is_some_and(|w| (w as f32).to_bits() == found.to_bits())
-        }
-        (Value::Bool(_) | Value::Text(_), Some(wanted)) => *value == wanted,
-        (Value::Bytes(_), Some(Value::Text(wanted))) => value.to_string() == wanted.to_lowercase(),
-        (Value::Bytes(_), Some(_)) => false,
-        (found, Some(Value::Text(wanted))) => found.to_string() == wanted,
-        (found, Some(wanted)) => found.to_string() == wanted.to_string() || as_f64(found) == as_f64(&wanted),
+        (Value::Float32(found), _) => as_f64(&wanted).is_some_and(|w| (w as f32).to_bits() == found.to_bits()),
+        (Value::Bool(_) | Value::Text(_), _) => *value == wanted,
+        (Value::Bytes(_), Value::Text(wanted)) => value.to_string() == wanted.to_lowercase(),
+        // 64 bits do not fit into a JSON number, and so may stand as a text.
+        (found, Value::Text(wanted)) => found.to_string() == *wanted,
+        (found, _) => as_f64(found).is_some_and(|found| Some(found) == as_f64(&wanted)),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! It reads the core schema and refuses what has no JSON form: complex keys, unknown tags, `.nan`. Duplicate keys,
 //! deep nesting and alias bombs are errors. Where YAML 1.1, which kubectl reads, gives a plain scalar another meaning,
-//! it leaves a note ([`super::yaml11`]).
+//! it leaves a note (see `yaml11`).
 
 use std::collections::BTreeMap;
 
@@ -370,7 +370,7 @@ fn core(text: &str) -> Option<Value> {
         "true" | "True" | "TRUE" => Value::Bool(true),
         "false" | "False" | "FALSE" => Value::Bool(false),
         _ if is_not_finite(text) => return None,
-        _ => number(text)?.map_or_else(|| Value::Text(text.into()), Value::Number),
+        _ => number(text)?,
     })
 }
 
@@ -379,28 +379,29 @@ fn is_not_finite(text: &str) -> bool {
     matches!(bare, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN")
 }
 
-/// `Some(None)`: no number. None: a number beyond every double.
-fn number(text: &str) -> Option<Option<Number>> {
+/// The number, or the text that is none. None for a number beyond every double.
+fn number(text: &str) -> Option<Value> {
+    let words = Some(Value::Text(text.into()));
     let radix = [("0x", 16), ("0o", 8)].iter().find_map(|(p, radix)| text.strip_prefix(p).map(|d| (d, *radix)));
     if let Some((digits, radix)) = radix {
         let all = !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix));
-        return Some(if all { u64::from_str_radix(digits, radix).ok().map(Number::from) } else { None });
+        let whole = u64::from_str_radix(digits, radix).ok().filter(|_| all);
+        return whole.map(|v| Value::Number(v.into())).or(words);
     }
     let bare = text.strip_prefix(['+', '-']).unwrap_or(text);
     if !bare.is_empty() && bare.bytes().all(|b| b.is_ascii_digit()) {
         let plain = text.strip_prefix('+').unwrap_or(text);
         if let Ok(v) = plain.parse::<u64>() {
-            return Some(Some(v.into()));
+            return Some(Value::Number(v.into()));
         }
         if let Ok(v) = plain.parse::<i64>() {
-            return Some(Some(v.into()));
+            return Some(Value::Number(v.into()));
         }
     }
     if !is_float(bare) {
-        return Some(None);
+        return words;
     }
-    let value: f64 = text.parse().ok()?;
-    Number::from_f64(value).map(Some)
+    Number::from_f64(text.parse().ok()?).map(Value::Number)
 }
 
 /// `(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`

@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
@@ -92,7 +94,7 @@ fn aliases_are_expanded_within_bounds() {
     let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for n in 1..9 {
         let aliases = vec![format!("*a{}", n - 1); 10].join(", ");
-        bomb += &format!("a{n}: &a{n} [{aliases}]\n");
+        writeln!(bomb, "a{n}: &a{n} [{aliases}]").unwrap();
     }
     assert!(parse(&bomb, 0).unwrap_err().message.contains("aliases counted"));
 }

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     bus::{Failure, Observer},
     clock::Stamp,
-    model::{Device, Property},
+    model::{Device, Parts, Property},
 };
 
 /// Whether the device answers.
@@ -110,15 +110,20 @@ impl Lane {
             values: Vec::new(),
             bad: Vec::new(),
         };
-        if let Some(before) = before.filter(|b| b.device.uid == device.uid && same(&b.device, &device, "protocol")) {
+        if let Some(before) = before.filter(|b| b.device.uid == device.uid)
+            && let (was, is) = (Parts::of(&before.device), Parts::of(&device))
+            && was.protocol() == is.protocol()
+        {
             let old = lock(&before.inner);
             inner.availability = old.availability;
             inner.failures = old.failures;
             for (point, property) in device.properties.iter().enumerate() {
-                let was = before.device.properties.iter().position(|p| p.name == property.name);
-                if let Some(was) = was.filter(|was| spec_of(&before.device, *was) == spec_of(&device, point)) {
-                    inner.cells[point] = old.cells[was].clone();
-                    inner.filters[point] = old.filters[was].clone();
+                let old_point = before.device.properties.iter().position(|p| p.name == property.name);
+                let same = was.property(&property.name) == is.property(&property.name);
+                if let Some(old_point) = old_point.filter(|_| same) {
+                    inner.cells[point] = old.cells[old_point].clone();
+                    inner.filters[point] = old.filters[old_point].clone();
+                    inner.synced[point] = old.synced[old_point];
                 }
             }
         }
@@ -261,15 +266,6 @@ pub(super) const OVERHEAD: usize = 160;
 /// A property that can only be written has a state only if a value is wanted.
 fn shown(property: &Property) -> bool {
     property.access.can_read() || property.desired.is_some()
-}
-
-fn same(a: &Device, b: &Device, key: &str) -> bool {
-    a.spec.get(key) == b.spec.get(key) && a.bound.bus_key() == b.bound.bus_key()
-}
-
-fn spec_of(device: &Device, index: usize) -> Option<&serde_json::Value> {
-    let name = &*device.properties[index].name;
-    device.spec.get("properties")?.as_array()?.iter().find(|p| p.get("name").and_then(|n| n.as_str()) == Some(name))
 }
 
 fn separate(out: &mut Vec<u8>) {

@@ -130,6 +130,8 @@ struct Core {
     largest: AtomicU32,
     /// Whether the first whole set of devices has been handed over.
     settled: AtomicBool,
+    /// Not all devices could be read at the start: nothing that an earlier run left is cleared.
+    let_be: AtomicBool,
     /// When to have stopped; none while running.
     stop: Mutex<Option<Instant>>,
     counts: Counts,
@@ -189,6 +191,7 @@ pub fn start(
         link: AtomicU64::new(0),
         largest: AtomicU32::new(options.max_message_bytes),
         settled: AtomicBool::new(false),
+        let_be: AtomicBool::new(false),
         stop: Mutex::default(),
         counts: Counts::default(),
         options,
@@ -246,6 +249,12 @@ impl DataPath {
     pub fn devices_changed(&self) {
         self.core.settled.store(true, Relaxed);
         self.core.tell(News::Devices);
+    }
+
+    /// Some of the first set of devices could not be read. To be called before the first [`Self::devices_changed`]: what an
+    /// earlier run left of others at the broker is then not cleared in this run, since it may be theirs.
+    pub fn devices_unreadable(&self) {
+        self.core.let_be.store(!self.core.settled.load(Relaxed), Relaxed);
     }
 
     /// The identity of this start, as in every payload.

@@ -140,6 +140,12 @@ impl Options {
     pub fn address(&self) -> Result<Address, OptionsError> {
         let refuse = |message: String| Err(OptionsError { path: "broker", message });
         let accepted = "write mqtt://host or mqtt://host:port";
+        if self.broker.contains('@') {
+            // Not quoted: it may hold a password.
+            return refuse(format!(
+                "user and password do not stand in the address; use username and passwordFile; {accepted}"
+            ));
+        }
         let Some((scheme, rest)) = self.broker.split_once("://") else {
             return refuse(format!("{:?} is no broker address; {accepted}", self.broker));
         };
@@ -230,8 +236,10 @@ mod tests {
         {
             assert!(!parse(text).unwrap_err().message.is_empty(), "{text}");
         }
-        let error = parse("mqtt://me:secret@gw").unwrap_err().to_string();
-        assert!(error.contains("passwordFile") && !error.contains("secret"), "{error}");
+        for text in ["mqtt://me:secret@gw", "me:secret@gw"] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains("passwordFile") && !error.contains("secret"), "{error}");
+        }
     }
 
     #[test]

@@ -39,6 +39,8 @@ const SHORT_LIVES: u32 = 3;
 const STRIKES: u32 = 2;
 /// When to try again what the broker did not take for now.
 const LATER: Duration = Duration::from_secs(1);
+/// How long after a device's availability `devices` tells it, together with all others that changed by then.
+const DEVICES_AFTER: Duration = Duration::from_secs(1);
 /// How often an unset clock is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 /// What is kept of the time to stop for saying so.
@@ -165,11 +167,17 @@ impl Publisher {
             if begun.elapsed() >= LIVED {
                 pause = PAUSE_LEAST;
             }
-            let again = Instant::now() + pause.mul_f64(0.5 + fastrand::f64());
+            let (mut again, mut hurried) = (Instant::now() + pause.mul_f64(0.5 + fastrand::f64()), false);
             pause = (pause * 2).min(PAUSE_MOST);
             loop {
-                if lock(&self.core.stop).is_some() {
-                    return;
+                if let Some(stop) = *lock(&self.core.stop) {
+                    // The broker may be back in time for what waits.
+                    if Instant::now() >= stop || lock(&self.core.outbox).stats().messages == 0 {
+                        return;
+                    }
+                    if !std::mem::replace(&mut hurried, true) {
+                        again = again.min(Instant::now() + PAUSE_LEAST).min(stop);
+                    }
                 }
                 select! {
                     () = sleep_until(again) => break,
@@ -255,6 +263,8 @@ impl Publisher {
                 News::Availability(key) => {
                     if self.retained.lanes.contains_key(&key) {
                         self.retained.schedule(Item::Availability(key), now);
+                        // A device that answers or not is ready or not. Many change together.
+                        self.retained.schedule(Item::BridgeDevices, now + DEVICES_AFTER);
                     }
                 }
                 News::Devices => self.retained.schedule(Item::BridgeDevices, now),
@@ -265,13 +275,17 @@ impl Publisher {
     fn look_at_stop(&self, s: &mut Session) -> Option<Ended> {
         let deadline = (*lock(&self.core.stop))?;
         let now = Instant::now();
-        if now >= deadline || !s.connected {
+        let empty = lock(&self.core.outbox).stats().messages == 0;
+        if now >= deadline || (empty && !s.connected) {
             return Some(Ended::Stopped);
+        }
+        if !s.connected {
+            return None;
         }
         if s.stage == Stage::Running {
             s.stage = Stage::Draining;
         }
-        let drained = s.is_idle() && lock(&self.core.outbox).stats().messages == 0;
+        let drained = s.is_idle() && empty;
         if s.stage == Stage::Draining && (drained || now + FAREWELL >= deadline) {
             s.stage = Stage::Saying;
             let payload = payload::bridge_stopped(&self.core.boot).into();
@@ -288,10 +302,11 @@ impl Publisher {
             Stage::Saying | Stage::Closing => at,
         });
         if !s.connected {
-            return stop;
+            return *lock(&self.core.stop);
         }
         let retained = if s.has_room() && s.stage == Stage::Running { self.retained.next() } else { None };
-        let later = s.later.front().map(|(at, _)| *at);
+        // Without room it waits for an acknowledgement, not for its time.
+        let later = s.later.front().filter(|_| s.has_room()).map(|(at, _)| *at);
         [retained, self.sweep.until(), later, clock, stop].into_iter().flatten().min()
     }
 
@@ -322,7 +337,12 @@ impl Publisher {
     fn drive_sweep(&mut self, s: &Session, now: Instant) {
         let topics = &self.core.topics;
         let asks = match (&self.sweep, self.sweep.until()) {
-            (Sweep::Idle, _) if self.core.settled.load(Relaxed) => self.sweep.begin(topics, now),
+            (Sweep::Idle, _) if !self.core.settled.load(Relaxed) => Vec::new(),
+            (Sweep::Idle, _) if self.core.let_be.load(Relaxed) => {
+                self.sweep = Sweep::Done;
+                Vec::new()
+            }
+            (Sweep::Idle, _) => self.sweep.begin(topics, now),
             (_, Some(until)) if until <= now => self.sweep.go_on(topics, now),
             _ => return,
         };
@@ -346,7 +366,8 @@ impl Publisher {
         if !clock.is_set() && clock.look(now) {
             tracing::info!("the clock is set");
         }
-        if clock.deadline().is_some_and(|grace| now.mono < grace) {
+        let stopping = lock(&self.core.stop).is_some();
+        if !stopping && clock.deadline().is_some_and(|grace| now.mono < grace) {
             return None;
         }
         let mut outbox = lock(&self.core.outbox);
@@ -503,11 +524,9 @@ impl Publisher {
             }
             Event::Message { topic, payload } => {
                 s.heard = Instant::now();
-                let devices = self.facts.devices();
+                // A device whose spec is refused is not polled: what an earlier run said of it is no longer true.
                 let lanes = &self.retained.lanes;
-                let serves = |id: &crate::model::DeviceId| {
-                    devices.contains_key(id) || lanes.values().any(|lane| lane.device().id == *id)
-                };
+                let serves = |id: &crate::model::DeviceId| lanes.values().any(|lane| lane.device().id == *id);
                 let node = &self.core.node.name;
                 let clear = self.sweep.message(&self.core.topics, node, &topic, &payload, serves, s.heard);
                 if let Some(topic) = clear {

@@ -13,8 +13,8 @@ use fieldgate::{
     model::{Device, DeviceId, Property, Publish},
 };
 use mapper_api::{
-    Access, BoundDevice, BoxFuture, BusKey, Cost, DataType, Decoded, DynAnswer, DynBus, DynFrame, DynLearnt,
-    DynRequest, Error, ErrorKind, PointId, Refusal, Result, Sequence, Value,
+    Access, BindError, BoundDevice, BoxFuture, BusKey, Cost, DataType, Decoded, DynAnswer, DynBus, DynFrame, DynLearnt,
+    DynRequest, Error, ErrorKind, Json, PointId, Refusal, Result, Sequence, Value,
 };
 use tokio::task::JoinHandle;
 
@@ -61,6 +61,12 @@ impl BoundDevice for Bound {
     fn decode_frame(&self, _: &DynFrame, _: &mut Vec<Decoded>) {
         unreachable!()
     }
+    fn notes(&self) -> Vec<BindError> {
+        unreachable!()
+    }
+    fn replay(&self, _: &Json) -> Result<Vec<Decoded>, String> {
+        unreachable!()
+    }
     fn open(&self) -> BoxFuture<'_, Result<Box<dyn DynBus>>> {
         unreachable!()
     }
@@ -91,7 +97,7 @@ pub fn device(name: &str, properties: Vec<Property>) -> Device {
         poll_every: Duration::from_secs(1),
         properties,
         bound: Arc::new(Bound(BusKey { resource: "tcp:10.0.0.7:502".into(), settings: String::new() })),
-        spec: serde_json::json!({}),
+        spec: "{}".into(),
     }
 }
 

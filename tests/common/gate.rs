@@ -21,7 +21,12 @@ impl Drop for Gate {
 impl Gate {
     /// An open gate to this port.
     pub async fn to(port: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::at(0, port).await
+    }
+
+    /// An open gate at a port of one's choice to this port.
+    pub async fn at(own: u16, port: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", own)).await.unwrap();
         let own = listener.local_addr().unwrap().port();
         let (open, watched) = watch::channel(true);
         let task = tokio::spawn(async move {

@@ -2,9 +2,11 @@
 
 #![allow(dead_code, missing_docs, clippy::unwrap_used)] // each test file uses its own part of it; tests may panic
 
+pub mod bridge;
 pub mod broker;
 pub mod device;
 pub mod gate;
+pub mod plant;
 pub mod schema;
 pub mod subscriber;
 

@@ -38,6 +38,8 @@ pub enum Mode {
 pub struct World {
     pub begun: Instant,
     pub modes: BTreeMap<u8, Mode>,
+    /// Exceptions to that, for single points.
+    pub points: BTreeMap<(u8, PointId), Mode>,
     pub log: Vec<(Duration, String)>,
     pub values: HashMap<(u8, PointId), Value>,
     pub can_open: bool,
@@ -93,6 +95,7 @@ impl Fake {
         Self(Arc::new(Mutex::new(World {
             begun: Instant::now(),
             modes: BTreeMap::new(),
+            points: BTreeMap::new(),
             log: Vec::new(),
             values: HashMap::new(),
             can_open: true,
@@ -234,7 +237,10 @@ impl Protocol for Fake {
 impl Bus<Fake> for Fake {
     async fn exchange(&mut self, request: &Request) -> Result<Vec<Decoded>> {
         self.note(request.to_string());
-        let mode = self.world(|w| w.modes.get(&request.unit).copied()).unwrap_or(Mode::Live);
+        let mode = self.world(|w| {
+            let exception = request.points.first().and_then(|point| w.points.get(&(request.unit, *point)));
+            exception.or_else(|| w.modes.get(&request.unit)).copied().unwrap_or(Mode::Live)
+        });
         match mode {
             Mode::Live | Mode::Misfit => sleep(WIRE).await,
             Mode::Silent => sleep(TIMEOUT).await,
@@ -306,8 +312,13 @@ impl Recorder {
 
     /// When point 0 was read.
     pub fn reads(&self) -> Vec<Duration> {
-        let of_zero = |(at, event)| matches!(event, Event::Answered(0, _)).then_some(at);
-        self.events().into_iter().filter_map(of_zero).collect()
+        self.reads_of(0)
+    }
+
+    /// When this point was read.
+    pub fn reads_of(&self, wanted: PointId) -> Vec<Duration> {
+        let of_it = |(at, event)| matches!(event, Event::Answered(point, _) if point == wanted).then_some(at);
+        self.events().into_iter().filter_map(of_it).collect()
     }
 
     pub fn failures(&self) -> Vec<(Duration, Event)> {

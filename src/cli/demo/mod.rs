@@ -55,7 +55,7 @@ impl Drop for Folder {
 
 pub fn run(args: &Args, mappers: Vec<Arc<dyn Mapper>>) -> anyhow::Result<ExitCode> {
     log::start(&args.log, log::Format::Text)?;
-    super::runtime()?.block_on(async {
+    super::block_on(async {
         let folder = Folder::new()?;
         let port = broker::start(args.port).await?;
         let plant = plant::start().await?;
