@@ -17,6 +17,8 @@ use crate::clock::Stamp;
 
 /// How soon a poll is repeated whose answer made its mapper plan anew.
 const REPLANNED: Duration = Duration::from_secs(1);
+/// So many answers in a row that do not fit, or breaks of the bus, and a device is no longer asked in turn.
+pub(super) const UNRULY: u32 = 3;
 /// The slot of [`mapper_api::Protocol::prepare`].
 pub(super) const PREPARE: usize = 0;
 
@@ -122,16 +124,42 @@ impl Device {
         Self { member, slots, health, source: None, plans, learnt, replan: false }
     }
 
-    /// Everything is due at once, from the beginning; with `prepare`, that too.
-    pub fn restart(&mut self, prepare: bool) {
+    /// The bus was opened: it is to be prepared anew, and what was begun, failed or late is due at once.
+    pub fn restart(&mut self) {
         let now = Instant::now();
         for (slot, plan) in self.slots.iter_mut().zip(&mut self.plans) {
-            slot.started = false;
-            plan.cursor = 0;
-            if slot.period.is_some() || prepare {
+            if slot.period.is_none() {
+                slot.started = false;
+                plan.cursor = 0;
+                slot.due = Some(now);
+            } else if slot.started || plan.failed || slot.due.is_some_and(|due| due <= now) {
                 slot.due = Some(now);
             }
         }
+    }
+
+    /// One that only was silent is probed at once; one that breaks the bus or talks nonsense is not.
+    pub fn chance(&mut self, now: Instant) {
+        if self.health.breaks < UNRULY
+            && self.health.misfits < UNRULY
+            && let Some(probe) = &mut self.health.probe
+        {
+            probe.due = now;
+        }
+    }
+
+    /// From when on it needs a bus that is closed; none if it is never asked and sends nothing unasked.
+    pub fn wants_from(&self, now: Instant) -> Option<Instant> {
+        if self.source.is_some() || self.plans[PREPARE].sequences.as_ref().is_some_and(|s| !s.is_empty()) {
+            return Some(now);
+        }
+        if let Some(probe) = self.health.probe {
+            return Some(probe.due);
+        }
+        if self.slots[PREPARE].due.is_some() || self.plans.iter().any(|plan| plan.failed) {
+            return Some(now);
+        }
+        self.slots.iter().filter_map(|slot| slot.due).min()
     }
 
     /// It answered a probe: what is late, begun or failed is due at once. What waited longest comes first, so that a
@@ -154,7 +182,8 @@ impl Device {
 
     /// After a panic of its mapper: nothing of what was kept is trusted.
     pub fn forget(&mut self) {
-        self.plans.iter_mut().for_each(|plan| plan.sequences = None);
+        self.slots.iter_mut().for_each(|slot| slot.started = false);
+        self.plans.iter_mut().for_each(|plan| (plan.sequences, plan.cursor) = (None, 0));
         self.learnt = self.member.bound.learnt();
         self.replan = false;
     }
@@ -290,12 +319,20 @@ impl Device {
         }
     }
 
+    /// The bus broke during a poll, which goes on from the same sequence once it is open again.
+    pub fn interrupt(&mut self, index: usize) {
+        self.plans[index].failed = true;
+        self.slots[index].due = Some(Instant::now());
+    }
+
     /// While the bus is closed: polls that fall due fail without being asked.
     pub fn fail_due(&mut self, now: Instant, grid: &Grid, failure: &Failure) {
-        for (slot, plan) in self.slots.iter_mut().zip(&self.plans) {
+        for (slot, plan) in self.slots.iter_mut().zip(&mut self.plans) {
             if let (Some(due), Some(period)) = (slot.due, slot.period)
                 && due <= now
             {
+                slot.started = false;
+                plan.failed = true;
                 slot.due = Some(grid.next(period, now));
                 self.member.observer.failed(Stamp::now(), &plan.points, failure, 0);
             }

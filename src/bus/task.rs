@@ -13,7 +13,7 @@ use tokio::{
 use super::{
     Command, Failure, Options, WriteOutcome,
     backoff::Backoff,
-    device::{Broken, Device, Fault, PREPARE},
+    device::{Broken, Device, Fault, PREPARE, UNRULY},
     grid::hash,
     line::Line,
     schedule::{self, Allowance, Next},
@@ -22,8 +22,6 @@ use crate::{clock::Stamp, model::DeviceId};
 
 /// So many misses in a row of every device, and the connection itself is suspected (a half-open TCP connection).
 const SILENT: u32 = 3;
-/// So many answers in a row that do not fit, or breaks of the bus, and a device is no longer asked in turn.
-const UNRULY: u32 = 3;
 /// The first wait before reopening.
 const REOPEN: Duration = Duration::from_millis(150);
 /// A mapper's own limit on opening is shorter.
@@ -53,10 +51,12 @@ pub(super) struct Task {
     /// The buses that must be gone before this one opens: they hold the same resource.
     predecessors: Vec<JoinHandle<()>>,
     opening: Option<BoxFuture<'static, Result<Box<dyn DynBus>, Error>>>,
-    /// Why it is closed; none before the first try.
+    /// Why it is closed; none before the first try, and after the other side has closed it in good order.
     down: Option<Failure>,
     open_from: Instant,
     report_from: Instant,
+    /// It has carried an answer since it was opened.
+    proven: bool,
     backoff: Backoff,
     fault: Fault,
     allowance: Allowance,
@@ -95,6 +95,7 @@ impl Task {
             down: None,
             open_from: now,
             report_from: now,
+            proven: false,
             backoff: Backoff::new(REOPEN),
             fault: Fault::default(),
             allowance: Allowance { used: false, ahead_from: now },
@@ -116,12 +117,12 @@ impl Task {
                     }
                 }
                 Err(TryRecvError::Empty) => {
+                    if !self.listen().await {
+                        continue;
+                    }
                     if !self.writes.is_empty() {
                         let write = self.writes.remove(0);
                         self.write(write).await;
-                        continue;
-                    }
-                    if !self.listen().await {
                         continue;
                     }
                     let devices = self.devices.iter().map(|device| (&device.slots[..], device.health.probe));
@@ -200,7 +201,9 @@ impl Task {
                 let _ = write.reply.send(WriteOutcome::NotSent(failure.clone()));
             }
         }
-        if self.opening.is_none() && self.predecessors.is_empty() && now >= self.open_from {
+        let mut open_at = self.open_at(now);
+        if open_at.is_some_and(|at| at <= now) {
+            open_at = None;
             self.opening = self.devices.first().map(|device| {
                 let bound = device.member.bound.clone();
                 self.report_from = self.report_from.max(if self.down.is_none() { now + GRACE } else { now });
@@ -210,16 +213,16 @@ impl Task {
                 open
             });
         }
-        if now >= self.report_from {
+        // One that rests until something is due fails nothing.
+        let rests = self.opening.is_none() && self.predecessors.is_empty() && self.down.is_none();
+        if now >= self.report_from && !rests {
             let opening = || Failure { kind: ErrorKind::Unreachable, message: "the bus is being opened".into() };
             let failure = self.down.clone().unwrap_or_else(opening);
             self.devices.iter_mut().for_each(|device| device.fail_due(now, &self.options.grid, &failure));
         }
         let slots = self.devices.iter().flat_map(|device| &device.slots).filter(|slot| slot.period.is_some());
-        let mut wake = slots.filter_map(|slot| slot.due).min().map(|due| due.max(self.report_from));
-        if self.opening.is_none() && self.predecessors.is_empty() && !self.devices.is_empty() {
-            wake = Some(schedule::earliest(wake, self.open_from));
-        }
+        let reports = slots.filter_map(|slot| slot.due).min().map(|due| due.max(self.report_from));
+        let wake = reports.filter(|_| !rests).into_iter().chain(open_at).min();
         let event = tokio::select! {
             biased;
             command = self.commands.recv() => Event::Command(command),
@@ -241,23 +244,39 @@ impl Task {
         true
     }
 
+    /// When a closed bus is to be opened: not before there is something to do on it.
+    fn open_at(&self, now: Instant) -> Option<Instant> {
+        if self.opening.is_some() || !self.predecessors.is_empty() {
+            return None;
+        }
+        let wanted = self.devices.iter().filter_map(|device| device.wants_from(now));
+        let wanted = if self.writes.is_empty() { wanted.min() } else { Some(now) };
+        wanted.map(|at| at.max(self.open_from))
+    }
+
     fn opened(&mut self, bus: Box<dyn DynBus>) {
         self.opening = None;
         self.line.bus = Some(bus);
         self.line.stats.opened();
         tracing::debug!(bus = %self.label, "open");
+        self.proven = false;
         let now = Instant::now();
         for device in &mut self.devices {
-            device.restart(true);
+            device.restart();
             device.health.misses_since_open = 0;
-            // One that only was silent gets its chance at once; one that breaks the bus does not.
-            if device.health.breaks < UNRULY
-                && device.health.misfits < UNRULY
-                && let Some(probe) = &mut device.health.probe
-            {
-                probe.due = now;
-            }
+            device.chance(now);
         }
+    }
+
+    /// The other side closed a connection that worked and was idle. That is its right: it is opened again when there is
+    /// something to ask.
+    fn closed_in_order(&mut self, error: &Error) {
+        self.shut();
+        let now = Instant::now();
+        self.open_from = now + self.backoff.next(&mut self.dice);
+        self.report_from = now + GRACE;
+        self.down = None;
+        tracing::debug!(bus = %self.label, "closed by the other side while idle: {error}");
     }
 
     /// Drops the bus, and opens it again after a while.
@@ -289,11 +308,9 @@ impl Task {
         true
     }
 
-    /// Takes the frames that arrived during an exchange, if any device sends such; false when that closed the bus.
+    /// Takes the frames that arrived during an exchange, and notices that the other side has closed, before a question
+    /// is lost to that; false when the bus is closed.
     async fn listen(&mut self) -> bool {
-        if self.devices.iter().all(|device| device.source.is_none()) {
-            return true;
-        }
         for _ in 0..FRAMES {
             let Some(bus) = self.line.bus.as_mut() else { return false };
             let frame = {
@@ -314,6 +331,7 @@ impl Task {
         let at = Stamp::now();
         let frame = match frame {
             Ok(frame) => frame,
+            Err(error) if self.proven => return self.closed_in_order(&error),
             Err(error) => return self.reopen(&error, &"listening"),
         };
         for (index, device) in self.devices.iter().enumerate() {
@@ -381,6 +399,7 @@ impl Task {
 
     /// The bus itself has proved to work.
     fn well(&mut self) {
+        self.proven = true;
         self.backoff.reset();
         self.down = None;
         if let Some((failures, time)) = self.fault.clear() {
@@ -431,7 +450,12 @@ impl Task {
                     device.member.observer.failed(Stamp::now(), &points, &reason, misses);
                 }
             }
-            if suspect || !misfit { device.abandon(slot) } else { device.pass(slot) }
+            match (suspect, misfit) {
+                (true, _) => device.abandon(slot),
+                (false, true) => device.pass(slot),
+                // The bus broke: the poll goes on from here once it is open again.
+                (false, false) => device.interrupt(slot),
+            }
         }
         if alive {
             device.resume(slot.unwrap_or(usize::MAX));
@@ -449,6 +473,8 @@ impl Task {
         if silent && asked.peek().is_some() && asked.all(|device| device.health.misses_since_open >= SILENT) {
             let message = format!("no device has answered {SILENT} times in a row: {error}");
             self.backoff.reset();
+            let now = Instant::now();
+            self.devices.iter_mut().for_each(|device| device.chance(now));
             self.reopen(&Error::new(ErrorKind::Timeout, message), &request);
         }
     }

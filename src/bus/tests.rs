@@ -402,6 +402,39 @@ async fn a_connection_on_which_all_are_silent_is_opened_anew() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_closes_after_each_answer_is_connected_to_when_something_is_due() {
+    let hour = 3_600 * SECOND;
+    for points in [1, 3] {
+        let mut bench = Bench::new();
+        bench.fake.world(|w| w.one_answer = true);
+        let recorder = bench.join(1, points, hour, &json!({}));
+        sleep(3 * hour + 10 * SECOND).await;
+        for point in 0..points {
+            assert_eq!(recorder.reads_of(point).len(), 4, "{point} of {points}");
+        }
+        assert_eq!(bench.stats().opens, 4 * u64::from(points), "one connection an answer");
+        assert_eq!(recorder.failures(), []);
+        // What is asked for in between opens it as well.
+        let outcome = bench.write(1, vec![(0, Value::Uint(7))]).await;
+        assert!(matches!(&outcome, WriteOutcome::Unknown(f) if f.message.starts_with("written")), "{outcome:?}");
+        assert_eq!(bench.fake.world(|w| w.values[&(1, 0)].clone()), Value::Uint(7));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_closed_while_idle_fails_nothing() {
+    let mut bench = Bench::new();
+    bench.fake.world(|w| w.one_answer = true);
+    let recorder = bench.join(1, 1, SECOND, &json!({}));
+    sleep(100 * SECOND).await;
+    assert_eq!(recorder.failures(), []);
+    assert!(widest(&recorder.reads()[1..]) <= SECOND + WIRE, "{:?}", recorder.reads());
+    bench.fake.world(|w| w.can_open = false);
+    sleep(10 * SECOND).await;
+    assert!(recorder.failures().len() >= 8, "{:?}", recorder.failures());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hung_bus_meets_the_dead_mans_limit() {
     let mut bench = Bench::new();
     let recorder = bench.units(1..=1).remove(0);

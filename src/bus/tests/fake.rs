@@ -44,6 +44,9 @@ pub struct World {
     pub values: HashMap<(u8, PointId), Value>,
     pub can_open: bool,
     pub can_resynchronise: bool,
+    /// The other side closes after each answer.
+    pub one_answer: bool,
+    pub closed: bool,
     pub opens: u32,
     pub frames: Option<mpsc::UnboundedReceiver<&'static str>>,
     pub plans: u32,
@@ -100,6 +103,8 @@ impl Fake {
             values: HashMap::new(),
             can_open: true,
             can_resynchronise: true,
+            one_answer: false,
+            closed: false,
             opens: 0,
             frames: None,
             plans: 0,
@@ -229,6 +234,7 @@ impl Protocol for Fake {
         self.note("open".into());
         self.world(|w| {
             w.opens += 1;
+            w.closed = false;
             if w.can_open { Ok(self.clone()) } else { Err(Error::new(ErrorKind::Unreachable, "no such line")) }
         })
     }
@@ -237,6 +243,9 @@ impl Protocol for Fake {
 impl Bus<Fake> for Fake {
     async fn exchange(&mut self, request: &Request) -> Result<Vec<Decoded>> {
         self.note(request.to_string());
+        if self.world(|w| w.closed) {
+            return Err(Error::new(ErrorKind::Bus, "the connection was closed"));
+        }
         let mode = self.world(|w| {
             let exception = request.points.first().and_then(|point| w.points.get(&(request.unit, *point)));
             exception.or_else(|| w.modes.get(&request.unit)).copied().unwrap_or(Mode::Live)
@@ -252,7 +261,7 @@ impl Bus<Fake> for Fake {
             Mode::Silent => return Err(Error::new(ErrorKind::Timeout, "no answer within 300 ms")),
             Mode::Misfit => return Err(Error::new(ErrorKind::BadData, "the answer is of another unit")),
             Mode::Breaks => return Err(Error::new(ErrorKind::Bus, "connection reset")),
-            _ => {}
+            _ => self.world(|w| w.closed = w.one_answer),
         }
         Ok(self.world(|w| match (&request.value, request.points.first()) {
             (Some(Value::Uint(666)), Some(point)) => {
@@ -280,6 +289,9 @@ impl Bus<Fake> for Fake {
     }
 
     async fn idle(&mut self) -> Result<&'static str> {
+        if self.world(|w| w.closed) {
+            return Err(Error::new(ErrorKind::Bus, "the connection was closed"));
+        }
         std::future::poll_fn(|context| match self.world(|w| w.frames.as_mut().map(|f| f.poll_recv(context))) {
             Some(std::task::Poll::Ready(Some(frame))) => std::task::Poll::Ready(Ok(frame)),
             _ => std::task::Poll::Pending,
