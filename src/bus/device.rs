@@ -188,6 +188,13 @@ impl Device {
         self.replan = false;
     }
 
+    /// It was away, and may come back as another or with its faults mended: nothing is known of it any more.
+    pub fn unlearn(&mut self) {
+        self.learnt = self.member.bound.learnt();
+        self.replan = false;
+        self.plans[PREPARE + 1..].iter_mut().for_each(|plan| plan.stale = true);
+    }
+
     /// Begins a poll if it is not begun: skips what is late, plans what is not planned.
     pub fn begin(&mut self, index: usize, grid: &Grid) -> u64 {
         let (slot, plan) = (&mut self.slots[index], &mut self.plans[index]);

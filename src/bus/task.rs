@@ -20,7 +20,8 @@ use super::{
 };
 use crate::{clock::Stamp, model::DeviceId};
 
-/// So many misses in a row of every device, and the connection itself is suspected (a half-open TCP connection).
+/// So many misses in a row, and a device counts as gone: what was learnt of it is forgotten. So many of every device,
+/// and the connection itself is suspected (a half-open TCP connection).
 const SILENT: u32 = 3;
 /// The first wait before reopening.
 const REOPEN: Duration = Duration::from_millis(150);
@@ -236,6 +237,7 @@ impl Task {
             Event::Opened(Ok(bus)) => self.opened(bus),
             Event::Opened(Err(error)) => {
                 self.opening = None;
+                self.devices.iter_mut().for_each(Device::unlearn);
                 self.reopen(&error, &"open");
                 self.report_from = Instant::now();
             }
@@ -437,6 +439,9 @@ impl Task {
         let suspect = silent || unruly || (probing && !misfit);
         if alive {
             health.probe = None;
+        }
+        if silent && misses == SILENT {
+            device.unlearn();
         }
         if silent || misfit {
             device.complain(&self.label, &request, &error);

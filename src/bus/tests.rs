@@ -531,6 +531,37 @@ async fn what_was_learnt_is_planned_anew() {
     assert_eq!(bench.asked().len(), 5, "and asked soon, not in ten minutes");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_was_learnt_is_forgotten_when_the_device_was_away() {
+    let mut bench = Bench::new();
+    bench.join(1, 1, SECOND, &json!({}));
+    let teach = async |bench: &Bench| {
+        bench.fake.world(|w| w.replan_once = true);
+        sleep(3 * SECOND).await;
+        assert!(bench.fake.world(|w| w.knew));
+    };
+    teach(&bench).await;
+    bench.fake.set(1, Mode::Silent);
+    sleep(2 * SECOND).await;
+    bench.fake.set(1, Mode::Live);
+    sleep(10 * SECOND).await;
+    assert!(bench.fake.world(|w| w.knew), "a hiccup");
+    bench.fake.set(1, Mode::Silent);
+    sleep(10 * SECOND).await;
+    bench.fake.set(1, Mode::Live);
+    sleep(10 * SECOND).await;
+    assert!(!bench.fake.world(|w| w.knew), "a device that was silent");
+    teach(&bench).await;
+    bench.fake.world(|w| w.one_answer = true);
+    sleep(10 * SECOND).await;
+    assert!(bench.fake.world(|w| w.knew), "closed by a server that answers");
+    bench.fake.world(|w| w.can_open = false);
+    sleep(10 * SECOND).await;
+    bench.fake.world(|w| w.can_open = true);
+    sleep(30 * SECOND).await;
+    assert!(!bench.fake.world(|w| w.knew), "a bus that could not be opened");
+}
+
 #[cfg(feature = "virtual")]
 mod with_signals {
     use mapper_api::{Access, ByteOrder, DataType, Mapper, Point};
