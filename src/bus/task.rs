@@ -288,7 +288,7 @@ impl Task {
         self.open_from = Instant::now() + wait;
         self.report_from = Instant::now() + GRACE;
         self.down = Some(failure(error));
-        if self.fault.strike() {
+        if self.fault.strike(error.kind) {
             tracing::warn!(bus = %self.label, %during, reason = error.kind.reason(), retry_in = ?wait, "{error}");
         }
     }
@@ -404,7 +404,9 @@ impl Task {
         self.proven = true;
         self.backoff.reset();
         self.down = None;
-        if let Some((failures, time)) = self.fault.clear() {
+        if self.devices.iter().all(Device::vouches)
+            && let Some((failures, time)) = self.fault.clear()
+        {
             tracing::info!(bus = %self.label, failures, ?time, "recovered");
         }
     }
@@ -444,7 +446,7 @@ impl Task {
             device.unlearn();
         }
         if silent || misfit {
-            device.complain(&self.label, &request, &error);
+            device.complain(&self.label, slot, &request, &error);
         }
         if let Some(slot) = slot {
             if (probing && !alive) || slot == PREPARE {
