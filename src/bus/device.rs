@@ -3,7 +3,7 @@
 
 use std::{fmt, time::Duration};
 
-use mapper_api::{Decoded, DynAnswer, DynLearnt, DynRequest, Error, PointId, Sequence};
+use mapper_api::{Decoded, DynAnswer, DynLearnt, DynRequest, Error, ErrorKind, PointId, Sequence};
 use tokio::time::Instant;
 
 use super::{
@@ -44,6 +44,8 @@ struct Plan {
     cursor: usize,
     /// How many sequences of the poll that was begun are still to be asked.
     left: usize,
+    /// How many of them were answered in a row without fault.
+    clean: usize,
     /// The last poll broke off, or could not be asked.
     failed: bool,
     /// The deadline after the one that is being served.
@@ -66,23 +68,26 @@ pub(super) struct Health {
     fault: Fault,
 }
 
-/// One trouble: said once, then counted.
+/// One trouble: said once, and again when it becomes another one; else counted.
 #[derive(Default)]
 pub(super) struct Fault {
     count: u64,
     since: Option<Instant>,
+    kind: Option<ErrorKind>,
 }
 
 impl Fault {
-    /// Counts; true if it is the first.
-    pub fn strike(&mut self) -> bool {
+    /// Counts; true if it is to be said.
+    pub fn strike(&mut self, kind: ErrorKind) -> bool {
         self.count += 1;
-        self.since.replace(self.since.unwrap_or_else(Instant::now)).is_none()
+        self.since.get_or_insert_with(Instant::now);
+        self.kind.replace(kind) != Some(kind)
     }
 
     /// It is over: how many failures it took, over what time; none if there was no trouble.
     pub fn clear(&mut self) -> Option<(u64, Duration)> {
         let since = self.since.take()?;
+        self.kind = None;
         Some((std::mem::take(&mut self.count), since.elapsed()))
     }
 }
@@ -105,8 +110,16 @@ impl Device {
         let (slots, plans) = std::iter::once(once)
             .chain(groups)
             .map(|(period, points)| {
-                let plan =
-                    Plan { points, sequences: None, stale: false, cursor: 0, left: 0, failed: false, next: None };
+                let plan = Plan {
+                    points,
+                    sequences: None,
+                    stale: false,
+                    cursor: 0,
+                    left: 0,
+                    clean: 0,
+                    failed: false,
+                    next: None,
+                };
                 (Slot { due: Some(now), period, started: false }, plan)
             })
             .unzip();
@@ -188,6 +201,13 @@ impl Device {
         self.replan = false;
     }
 
+    /// It was away, and may come back as another or with its faults mended: nothing is known of it any more.
+    pub fn unlearn(&mut self) {
+        self.learnt = self.member.bound.learnt();
+        self.replan = false;
+        self.plans[PREPARE + 1..].iter_mut().for_each(|plan| plan.stale = true);
+    }
+
     /// Begins a poll if it is not begun: skips what is late, plans what is not planned.
     pub fn begin(&mut self, index: usize, grid: &Grid) -> u64 {
         let (slot, plan) = (&mut self.slots[index], &mut self.plans[index]);
@@ -229,6 +249,7 @@ impl Device {
         let plan = &mut self.plans[index];
         plan.sequences = Some(sequences);
         if result.is_ok() {
+            plan.clean = plan.clean.saturating_add(1);
             self.advance(index);
         }
         result
@@ -398,17 +419,29 @@ impl Device {
         health.probe.take().is_some()
     }
 
-    /// Says the first of its failures, counts the others.
-    pub fn complain(&mut self, bus: &str, request: &dyn fmt::Display, error: &Error) {
-        if self.health.fault.strike() {
+    /// Says the first failure of a kind, counts the others. Without a slot it was a write.
+    pub fn complain(&mut self, bus: &str, slot: Option<usize>, request: &dyn fmt::Display, error: &Error) {
+        if let Some(plan) = self.plans.get_mut(slot.unwrap_or(PREPARE + 1)) {
+            plan.clean = 0;
+        }
+        if self.health.fault.strike(error.kind) {
             tracing::warn!(bus, device = %self.member.id, %request, reason = error.kind.reason(), "{error}");
         }
     }
 
-    /// Says that its failures are over.
+    /// Says that its failures are over, once every plan that failed was answered whole.
     pub fn content(&mut self, bus: &str) {
-        if let Some((failures, time)) = self.health.fault.clear() {
+        let whole = |plan: &Plan| plan.clean >= plan.sequences.as_ref().map_or(0, Vec::len);
+        if self.health.fault.since.is_some()
+            && self.plans.iter().all(whole)
+            && let Some((failures, time)) = self.health.fault.clear()
+        {
             tracing::info!(bus, device = %self.member.id, failures, ?time, "recovered");
         }
+    }
+
+    /// Whether it does not speak against the bus: its last polls went through, or it is known to be silent.
+    pub fn vouches(&self) -> bool {
+        self.health.breaks == 0 && (self.health.probe.is_some() || self.plans.iter().all(|plan| !plan.failed))
     }
 }

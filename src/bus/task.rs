@@ -20,7 +20,8 @@ use super::{
 };
 use crate::{clock::Stamp, model::DeviceId};
 
-/// So many misses in a row of every device, and the connection itself is suspected (a half-open TCP connection).
+/// So many misses in a row, and a device counts as gone: what was learnt of it is forgotten. So many of every device,
+/// and the connection itself is suspected (a half-open TCP connection).
 const SILENT: u32 = 3;
 /// The first wait before reopening.
 const REOPEN: Duration = Duration::from_millis(150);
@@ -236,6 +237,7 @@ impl Task {
             Event::Opened(Ok(bus)) => self.opened(bus),
             Event::Opened(Err(error)) => {
                 self.opening = None;
+                self.devices.iter_mut().for_each(Device::unlearn);
                 self.reopen(&error, &"open");
                 self.report_from = Instant::now();
             }
@@ -286,7 +288,7 @@ impl Task {
         self.open_from = Instant::now() + wait;
         self.report_from = Instant::now() + GRACE;
         self.down = Some(failure(error));
-        if self.fault.strike() {
+        if self.fault.strike(error.kind) {
             tracing::warn!(bus = %self.label, %during, reason = error.kind.reason(), retry_in = ?wait, "{error}");
         }
     }
@@ -402,7 +404,9 @@ impl Task {
         self.proven = true;
         self.backoff.reset();
         self.down = None;
-        if let Some((failures, time)) = self.fault.clear() {
+        if self.devices.iter().all(Device::vouches)
+            && let Some((failures, time)) = self.fault.clear()
+        {
             tracing::info!(bus = %self.label, failures, ?time, "recovered");
         }
     }
@@ -438,8 +442,11 @@ impl Task {
         if alive {
             health.probe = None;
         }
+        if silent && misses == SILENT {
+            device.unlearn();
+        }
         if silent || misfit {
-            device.complain(&self.label, &request, &error);
+            device.complain(&self.label, slot, &request, &error);
         }
         if let Some(slot) = slot {
             if (probing && !alive) || slot == PREPARE {

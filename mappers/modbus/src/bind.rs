@@ -1,6 +1,6 @@
 //! From YAML to a device that can be planned for: every mistake at once, each with what would be accepted. Pure.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::Ipv6Addr, sync::Arc, time::Duration};
 
 use mapper_api::{At, BindError, ByteOrder, DataType, Point, PointId};
 
@@ -198,10 +198,19 @@ pub(crate) fn host_port(text: &str, framing: Framing) -> Result<(String, u16), S
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (host, rest) = rest.split_once(']').ok_or_else(|| format!("{text:?} lacks a ]; {example}"))?;
-            (host, rest.strip_prefix(':').or((!rest.is_empty()).then_some(rest)))
+            let port = match rest.strip_prefix(':') {
+                None if !rest.is_empty() => {
+                    return Err(format!("{text:?}: after the ] only :port may follow, such as \"[fe80::1]:502\""));
+                }
+                port => port,
+            };
+            (ipv6(text, host)?, port)
         }
-        None if text.matches(':').count() > 1 => (text, None),
-        None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
+        None if text.matches(':').count() > 1 => (ipv6(text, text)?, None),
+        None => {
+            let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
+            (host.to_ascii_lowercase(), port)
+        }
     };
     if host.is_empty() || host.contains(|c: char| c.is_whitespace() || c == '/') {
         return Err(format!("{text:?} names no host; {example}"));
@@ -213,7 +222,19 @@ pub(crate) fn host_port(text: &str, framing: Framing) -> Result<(String, u16), S
         None if framing == Framing::Tcp => 502,
         None => return Err(format!("{text:?} has no port, and RTU over TCP has no usual one; {example}")),
     };
-    Ok((host.to_ascii_lowercase(), port))
+    Ok((host, port))
+}
+
+/// An IPv6 address in its usual form, so that one host has one name. A link-local one may have a zone: `fe80::1%eth0`.
+fn ipv6(text: &str, host: &str) -> Result<String, String> {
+    let (address, zone) = host.split_once('%').map_or((host, None), |(address, zone)| (address, Some(zone)));
+    match (address.parse::<Ipv6Addr>(), zone) {
+        (Ok(address), None) => Ok(address.to_string()),
+        (Ok(address), Some(zone)) if !zone.is_empty() => Ok(format!("{address}%{zone}")),
+        _ => Err(format!(
+            "{text:?}: {host:?} is no IPv6 address; write host:port, such as \"10.0.0.7:502\" or \"[fe80::1]:502\""
+        )),
+    }
 }
 
 /// One line of settings, as people write them: `9600 8E1 rtu`.

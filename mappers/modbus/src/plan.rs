@@ -17,7 +17,11 @@ use crate::{
 /// Where merged blocks must be cut, since the device refused them whole.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Learnt {
-    cuts: BTreeSet<(Table, u16)>,
+    /// Before the spots of this table, start and length.
+    cuts: BTreeSet<(Table, u16, u16)>,
+    /// The tables of which anything was ever read. What was learnt of a table before is forgotten at its first good
+    /// answer: a device that refuses everything while it boots has no holes.
+    read: BTreeSet<Table>,
 }
 
 /// The most coils that one request may write, by the standard.
@@ -27,6 +31,8 @@ struct Block {
     table: Table,
     start: u16,
     end: u32,
+    /// Start and length of its last spot.
+    last: (u16, u16),
     points: Vec<PointId>,
 }
 
@@ -41,9 +47,13 @@ pub(crate) fn plan(bound: &Bound, wanted: &[PointId], learnt: &Learnt) -> Vec<Se
         match blocks.last_mut() {
             Some(block) if block.takes(spot, bound, learnt) => {
                 block.end = block.end.max(spot.end());
+                block.last = (spot.start, spot.count);
                 block.points.push(id);
             }
-            _ => blocks.push(Block { table: spot.table, start: spot.start, end: spot.end(), points: vec![id] }),
+            _ => {
+                let last = (spot.start, spot.count);
+                blocks.push(Block { table: spot.table, start: spot.start, end: spot.end(), last, points: vec![id] });
+            }
         }
     }
     blocks
@@ -66,31 +76,41 @@ impl Block {
         spot.table == self.table
             && u32::from(spot.start) <= self.end + gap
             && self.end.max(spot.end()) - u32::from(self.start) <= most.into()
-            && (spot.start == self.start || !learnt.cuts.contains(&(spot.table, spot.start)))
+            && (self.last == (spot.start, spot.count) || !learnt.cuts.contains(&(spot.table, spot.start, spot.count)))
     }
 }
 
-/// A refused block is read without its gaps from now on; one without gaps is halved, down to single registers, so
-/// that one bad register does not take its neighbours down.
+/// A refused block is read without its gaps from now on; one without gaps is halved, down to single spots, so that one
+/// bad register does not take its neighbours down.
 pub(crate) fn learn(bound: &Bound, request: &Request, answer: &Answer, learnt: &mut Learnt) -> bool {
-    let (What::Read { table, start, .. }, Answer::Exception(2 | 3)) = (&request.what, answer) else {
-        return false;
-    };
-    let (mut covered, mut starts, mut after_gaps) = (u32::from(*start), vec![*start], Vec::new());
-    for spot in request.points.iter().filter_map(|id| bound.points.get(usize::from(*id))) {
-        if u32::from(spot.start) > covered {
-            after_gaps.push(spot.start);
+    let What::Read { table, start, .. } = request.what else { return false };
+    match answer {
+        Answer::Exception(2 | 3) => {}
+        Answer::Exception(_) | Answer::Written => return false,
+        Answer::Registers(_) | Answer::Bits(_) => {
+            let known = learnt.cuts.len();
+            if learnt.read.insert(table) {
+                learnt.cuts.retain(|(other, ..)| *other != table);
+            }
+            return learnt.cuts.len() < known;
         }
-        if starts.last() != Some(&spot.start) {
-            starts.push(spot.start);
+    }
+    let (mut covered, mut spots, mut after_gaps) = (u32::from(start), Vec::new(), Vec::new());
+    for spot in request.points.iter().filter_map(|id| bound.points.get(usize::from(*id))) {
+        let cut = (table, spot.start, spot.count);
+        if u32::from(spot.start) > covered {
+            after_gaps.push(cut);
+        }
+        if spots.last() != Some(&cut) {
+            spots.push(cut);
         }
         covered = covered.max(spot.end());
     }
-    if after_gaps.is_empty() && starts.len() > 1 {
-        after_gaps.push(starts[starts.len() / 2]);
+    if after_gaps.is_empty() && spots.len() > 1 {
+        after_gaps.push(spots[spots.len() / 2]);
     }
     let known = learnt.cuts.len();
-    learnt.cuts.extend(after_gaps.into_iter().map(|cut| (*table, cut)));
+    learnt.cuts.extend(after_gaps);
     learnt.cuts.len() > known
 }
 

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Range};
 
 use mapper_api::{Access, ByteOrder, DataType, Point, PointId, Protocol, Value};
 use proptest::prelude::*;
@@ -80,27 +80,30 @@ fn reads_are_merged_across_gaps_up_to_the_limits() {
     }
 }
 
+/// Polls until nothing new is learnt; how many rounds that took. The device refuses what this tells of.
+fn poll(bound: &Bound, learnt: &mut Learnt, refuses: impl Fn(Range<u16>) -> bool) -> usize {
+    for round in 1..100 {
+        let mut again = false;
+        for request in requests(bound, learnt) {
+            let What::Read { start, count, .. } = request.what else { unreachable!() };
+            let refused = refuses(start..start + count);
+            let answer = if refused { Answer::Exception(2) } else { Answer::Registers(vec![0; count.into()]) };
+            again |= super::learn(bound, &request, &answer, learnt);
+        }
+        if !again {
+            return round;
+        }
+    }
+    panic!("it learns for ever")
+}
+
 #[test]
 fn a_refused_block_loses_its_gaps_and_then_its_neighbours() {
     let bound = bound("", &holding(&[0, 1, 2, 3, 10, 11]));
     let mut learnt = Learnt::default();
-    let bad = 2;
-    let mut rounds = 0;
-    loop {
-        let mut again = false;
-        for request in requests(&bound, &learnt) {
-            let What::Read { start, count, .. } = request.what else { unreachable!() };
-            // Registers 4 to 9 do not exist, and 2 is broken.
-            let refused = (start..start + count).any(|r| r == bad || (4..10).contains(&r));
-            let answer = if refused { Answer::Exception(2) } else { Answer::Registers(vec![0; count.into()]) };
-            again |= super::learn(&bound, &request, &answer, &mut learnt);
-        }
-        rounds += 1;
-        if !again {
-            break;
-        }
-    }
-    assert_eq!(rounds, 4);
+    // Registers 4 to 9 do not exist, and 2 is broken.
+    let rounds = poll(&bound, &mut learnt, |mut range| range.any(|r| r == 2 || (4..10).contains(&r)));
+    assert!(rounds <= 6, "{rounds}");
     let expected = [
         "unit 3 read holding registers 0..1",
         "unit 3 read holding register 2",
@@ -111,13 +114,45 @@ fn a_refused_block_loses_its_gaps_and_then_its_neighbours() {
 }
 
 #[test]
+fn a_device_that_refuses_everything_while_it_boots_is_read_whole_afterwards() {
+    let mut points = holding(&[0, 1, 2, 3, 10, 11]);
+    points.extend((0..4).map(|r| (Table::InputRegister, r, DataType::Uint16, None)));
+    let bound = bound("", &points);
+    let whole = lines(&bound, &Learnt::default());
+    for rounds in 1..5 {
+        let mut learnt = Learnt::default();
+        for _ in 0..rounds {
+            for request in requests(&bound, &learnt) {
+                super::learn(&bound, &request, &Answer::Exception(2), &mut learnt);
+            }
+        }
+        assert!(lines(&bound, &learnt).len() > whole.len());
+        poll(&bound, &mut learnt, |_| false);
+        assert_eq!(lines(&bound, &learnt), whole, "after {rounds} rounds");
+    }
+}
+
+#[test]
+fn points_of_the_same_start_are_parted_by_their_length() {
+    let uint16 = (Table::HoldingRegister, 300, DataType::Uint16, None);
+    let uint32 = (Table::HoldingRegister, 300, DataType::Uint32, None);
+    let bound = bound("", &[uint32, uint16, uint32, uint16]);
+    let mut learnt = Learnt::default();
+    poll(&bound, &mut learnt, |mut range| range.any(|r| r == 301));
+    let expected = ["unit 3 read holding register 300", "unit 3 read holding registers 300..301"];
+    assert_eq!(lines(&bound, &learnt), expected);
+}
+
+#[test]
 fn other_refusals_teach_nothing() {
     let bound = bound("", &holding(&[0, 1]));
-    let (mut learnt, request) = (Learnt::default(), requests(&bound, &Learnt::default()).remove(0));
+    let request = requests(&bound, &Learnt::default()).remove(0);
+    let nothing = Learnt { read: [Table::HoldingRegister].into(), ..Learnt::default() };
+    let mut learnt = nothing.clone();
     for answer in [Answer::Exception(6), Answer::Exception(4), Answer::Registers(vec![1, 2])] {
         assert!(!super::learn(&bound, &request, &answer, &mut learnt));
     }
-    assert_eq!(learnt, Learnt::default());
+    assert_eq!(learnt, nothing);
 }
 
 #[test]
@@ -166,24 +201,27 @@ proptest! {
     #[test]
     fn every_wanted_point_is_in_exactly_one_request_within_all_limits(
         points in points(), gap in 0..125_u16, registers in 5..126_u16, bits in 1..2001_u16,
-        cuts in proptest::collection::btree_set(0..600_u16, 0..20),
+        cuts in proptest::collection::btree_set((0..600_u16, 1..5_u16), 0..200),
     ) {
         let more = format!(r#", "maxGap": {gap}, "maxRegisters": {registers}, "maxBits": {bits}"#);
         let bound = bound(&more, &points);
-        let learnt = Learnt { cuts: cuts.iter().map(|r| (Table::HoldingRegister, *r)).collect() };
+        let cuts = cuts.iter().map(|(start, count)| (Table::HoldingRegister, *start, *count)).collect();
+        let learnt = Learnt { cuts, ..Learnt::default() };
         let mut seen = BTreeSet::new();
         for request in requests(&bound, &learnt) {
             let What::Read { table, start, count } = request.what else { panic!("a poll writes") };
             let (most, gap) = if table.is_bits() { (bits, 16 * u32::from(gap)) } else { (registers, gap.into()) };
             prop_assert!(count <= most);
             let end = u32::from(start) + u32::from(count);
-            let (mut covered, mut reach) = (u32::from(start), 0);
+            let (mut covered, mut reach, mut last) = (u32::from(start), 0, None);
             for id in &request.points {
                 let spot = bound.points[usize::from(*id)];
                 prop_assert!(seen.insert(*id));
                 prop_assert!(spot.table == table && spot.start >= start && spot.end() <= end);
                 prop_assert!(u32::from(spot.start) <= covered + gap);
-                prop_assert!(spot.start == start || !learnt.cuts.contains(&(table, spot.start)));
+                let place = (table, spot.start, spot.count);
+                prop_assert!(last.is_none_or(|last| last == place) || !learnt.cuts.contains(&place));
+                last = Some(place);
                 covered = covered.max(spot.end());
                 reach = reach.max(spot.end());
             }

@@ -51,6 +51,8 @@ pub struct World {
     pub frames: Option<mpsc::UnboundedReceiver<&'static str>>,
     pub plans: u32,
     pub replan_once: bool,
+    /// Whether the last plan was made with what `replan_once` taught.
+    pub knew: bool,
 }
 
 #[derive(Clone)]
@@ -109,6 +111,7 @@ impl Fake {
             frames: None,
             plans: 0,
             replan_once: false,
+            knew: false,
         })))
     }
 
@@ -161,7 +164,7 @@ impl Protocol for Fake {
     type Request = Request;
     type Answer = Vec<Decoded>;
     type Frame = &'static str;
-    type Learnt = ();
+    type Learnt = bool;
     type Bus = Fake;
 
     fn capability(&self) -> Capability {
@@ -181,8 +184,11 @@ impl Protocol for Fake {
         if bound.prepare { vec![request.into()] } else { vec![] }
     }
 
-    fn plan(&self, bound: &Bound, wanted: &[PointId], (): &()) -> Vec<Sequence<Request>> {
-        self.world(|w| w.plans += 1);
+    fn plan(&self, bound: &Bound, wanted: &[PointId], learnt: &bool) -> Vec<Sequence<Request>> {
+        self.world(|w| {
+            w.plans += 1;
+            w.knew = *learnt;
+        });
         let request = |point: &PointId| Request { unit: bound.unit, what: "read", points: vec![*point], value: None };
         wanted.chunks(bound.sequence).map(|points| Sequence(points.iter().map(request).collect())).collect()
     }
@@ -213,8 +219,10 @@ impl Protocol for Fake {
         out.extend_from_slice(answer);
     }
 
-    fn learn(&self, _: &Bound, _: &Request, _: Result<&Vec<Decoded>, &Error>, (): &mut ()) -> bool {
-        self.world(|w| std::mem::take(&mut w.replan_once))
+    fn learn(&self, _: &Bound, _: &Request, _: Result<&Vec<Decoded>, &Error>, learnt: &mut bool) -> bool {
+        let taught = self.world(|w| std::mem::take(&mut w.replan_once));
+        *learnt |= taught;
+        taught
     }
 
     fn frame_source(&self, bound: &Bound) -> Option<String> {
