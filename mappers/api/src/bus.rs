@@ -68,7 +68,8 @@ pub trait Bus<P: Protocol>: Send + 'static {
     /// Cancel-safe: the core drops the future whenever it has something to ask, and no frame may be lost by that.
     ///
     /// # Errors
-    /// [`ErrorKind::Bus`] when the transport broke: the core learns of it without having to ask.
+    /// [`ErrorKind::Bus`] when the transport broke: the core learns of it without having to ask. If the bus had carried
+    /// an answer that is no failure; it is opened again when something is due.
     fn idle(&mut self) -> impl Future<Output = Result<P::Frame>> + Send {
         std::future::pending()
     }

@@ -91,7 +91,8 @@ pub trait Protocol: Send + Sync + Sized + 'static {
     /// What the answer says of each point that the request was for. A write's answer says nothing, or refusals.
     fn decode(&self, bound: &Self::Bound, request: &Self::Request, answer: &Self::Answer, out: &mut Vec<Decoded>);
 
-    /// Learns from an exchange; true if the requests must be planned anew.
+    /// Learns from an exchange; true if the requests must be planned anew. The core forgets what was learnt when the
+    /// device was silent for long or its bus could not be opened.
     fn learn(
         &self,
         _bound: &Self::Bound,

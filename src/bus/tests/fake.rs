@@ -35,6 +35,7 @@ pub enum Mode {
     Panics,
 }
 
+#[allow(clippy::struct_excessive_bools)] // a panel of switches
 pub struct World {
     pub begun: Instant,
     pub modes: BTreeMap<u8, Mode>,
