@@ -17,14 +17,12 @@ const TOP_LEVEL: &[&str] = &[
     "Dockerfile",
     "LICENSE",
     "README.md",
-    "build.rs",
     "crds",
     "docs",
     "examples",
     "hardware-tests",
     "mappers",
     "src",
-    "tests",
 ];
 
 fn root() -> &'static Path {
