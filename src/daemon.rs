@@ -42,7 +42,7 @@ impl Daemon {
         let name = settings.node()?;
         let folder =
             settings.devices.clone().context("no devices: give --devices DIR, or `devices` in the settings file")?;
-        let mut source = Source::Files(FileSource::new(folder)?);
+        let mut source: Box<dyn Source> = Box::new(FileSource::new(folder)?);
         let listener = match settings.http.address()? {
             Some(address) => Some(http::bind(address).await?),
             None => None,

@@ -20,6 +20,8 @@ pub mod clock;
 pub mod control;
 pub mod daemon;
 pub mod data;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 pub mod model;
 pub mod observe;
 pub mod registry;

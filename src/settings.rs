@@ -31,14 +31,42 @@ pub struct Settings {
     /// The name of this node. `NODE_NAME`, then the host's name if left out.
     #[schemars(length(min = 1, max = 253))]
     pub node: Option<String>,
-    /// The folder with the devices' YAML.
+    /// The folder with the devices' YAML. Devices come from there or from Kubernetes, not from both.
     pub devices: Option<PathBuf>,
+    /// Devices come from a Kubernetes API server. It may be left out in a pod: without `devices` its own cluster is meant.
+    pub kubernetes: Option<Kubernetes>,
+    /// A folder of the bridge's own, such as `/var/lib/fieldgate`: what it must know after a restart with no network.
+    pub state: Option<PathBuf>,
     /// The broker, and what is published how.
     pub mqtt: data::Options,
     /// The HTTP listener.
     pub http: Http,
     /// The log.
     pub log: Log,
+}
+
+/// Devices from a Kubernetes API server.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Kubernetes {
+    /// A kubeconfig file. Inside a pod its service account is used if this is left out.
+    pub kubeconfig: Option<PathBuf>,
+    /// The namespaces whose Devices are served; all of them if left out. With names, a Role in each is enough.
+    #[schemars(length(max = 64))]
+    pub namespaces: Vec<String>,
+    /// How the own Devices are asked for.
+    pub select: Select,
+}
+
+/// How the own Devices are asked for. Whatever the answer holds, only those of the own node are served.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Select {
+    /// By `spec.nodeName`.
+    #[default]
+    Field,
+    /// By the label `fieldgate.dev/node`, for proxies that know labels only.
+    Label,
 }
 
 /// The HTTP listener: /healthz, /readyz, /devices, /metrics.

@@ -17,7 +17,7 @@ use super::{
     document::{self, Document, Kind},
     issue::{Finding, Issue, Places, Severity},
     resolve, schema,
-    source::{Objects, SourceFile},
+    source::{Objects, SourceText},
     validate::{self, Identity, Verdict},
     yaml::{self, Documents, Mark, Node},
 };
@@ -90,7 +90,7 @@ impl Catalog {
         }
         build.conflicts(&nodes, previous);
         build.catalog.incomplete =
-            objects.error.is_some() || objects.files.iter().any(|f| f.error.is_some() && f.text.is_empty());
+            objects.error.is_some() || objects.texts.iter().any(|f| f.error.is_some() && f.text.is_empty());
         build.finish(objects)
     }
 }
@@ -104,7 +104,7 @@ struct Parsed {
 impl Parsed {
     fn read(objects: &Objects) -> Self {
         let mut parsed = Self { files: Vec::new(), found: Vec::new() };
-        for (number, file) in (0..).zip(&objects.files) {
+        for (number, file) in (0..).zip(&objects.texts) {
             let documents =
                 if is_settings(&file.name) { Ok(Documents::default()) } else { yaml::parse(&file.text, number) };
             if let Some((line, message)) = &file.error {
@@ -358,10 +358,10 @@ fn missing_model(id: &DeviceId, node: &Node, models: &Named<'_>) -> String {
 /// The files as one set, for callers that have texts at hand.
 impl FromIterator<(String, String)> for Objects {
     fn from_iter<T: IntoIterator<Item = (String, String)>>(texts: T) -> Self {
-        let file = |(name, text): (String, String)| SourceFile { name: name.into(), text: text.into(), error: None };
-        let mut files: Vec<SourceFile> = texts.into_iter().map(file).collect();
+        let file = |(name, text): (String, String)| SourceText { name: name.into(), text: text.into(), error: None };
+        let mut files: Vec<SourceText> = texts.into_iter().map(file).collect();
         files.sort_by(|a, b| a.name.cmp(&b.name));
-        Self { files, error: None }
+        Self { texts: files, ..Self::default() }
     }
 }
 

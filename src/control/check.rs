@@ -70,7 +70,7 @@ pub fn check(folder: &Path, mappers: Vec<Arc<dyn Mapper>>, settings: Settings) -
     let objects = FileSource::read_once(folder)?;
     let catalog = Catalog::build(&objects, &Judge::new(mappers, None), &Catalog::default());
     let mut issues = catalog.issues;
-    for file in objects.files.iter().filter(|f| is_settings(&f.name)) {
+    for file in objects.texts.iter().filter(|f| is_settings(&f.name)) {
         if file.error.is_none() {
             issues.extend(settings(&file.name, &file.text));
         }
@@ -78,7 +78,7 @@ pub fn check(folder: &Path, mappers: Vec<Arc<dyn Mapper>>, settings: Settings) -
     issues.sort();
     let errors = issues.iter().filter(|i| i.severity == Severity::Error).count();
     Ok(Report {
-        files: objects.files.len(),
+        files: objects.texts.len(),
         devices: catalog.devices.len() + catalog.elsewhere.len(),
         models: catalog.models,
         errors,

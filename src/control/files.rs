@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use super::{
-    source::{Objects, SourceFile},
+    source::{Coming, Objects, Source, SourceText},
     yaml,
 };
 
@@ -76,8 +76,7 @@ impl FileSource {
         Ok(collect(scan, &BTreeMap::new()))
     }
 
-    /// The first set at once, then the next one that differs. Cancel-safe.
-    pub async fn next(&mut self) -> Objects {
+    async fn next_set(&mut self) -> Objects {
         if self.last.is_none() {
             let objects = self.read();
             self.last = Some(objects.clone());
@@ -104,7 +103,7 @@ impl FileSource {
     }
 
     fn read(&mut self) -> Objects {
-        let before = self.last.iter().flat_map(|o| &o.files).map(|f| (f.name.clone(), f.clone())).collect();
+        let before = self.last.iter().flat_map(|o| &o.texts).map(|f| (f.name.clone(), f.clone())).collect();
         let mut scan = Scan::default();
         // Whoever watches first and reads second misses nothing.
         self.watch(&mut scan);
@@ -147,6 +146,13 @@ impl FileSource {
     }
 }
 
+impl Source for FileSource {
+    /// The first set at once.
+    fn next(&mut self) -> Coming<'_> {
+        Box::pin(self.next_set())
+    }
+}
+
 fn ensure_folder(folder: &Path) -> anyhow::Result<()> {
     let found = fs::metadata(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
     anyhow::ensure!(found.is_dir(), "{} is no folder", folder.display());
@@ -154,8 +160,8 @@ fn ensure_folder(folder: &Path) -> anyhow::Result<()> {
 }
 
 /// Reads what a scan found. Below a folder that could not be listed everything stays as it was.
-fn collect(scan: Scan, before: &BTreeMap<Arc<str>, SourceFile>) -> Objects {
-    let mut files: Vec<SourceFile> = match &scan.error {
+fn collect(scan: Scan, before: &BTreeMap<Arc<str>, SourceText>) -> Objects {
+    let mut files: Vec<SourceText> = match &scan.error {
         Some((folder, _)) => before.values().filter(|f| Path::new(&*f.name).starts_with(folder)).cloned().collect(),
         None => Vec::new(),
     };
@@ -166,7 +172,7 @@ fn collect(scan: Scan, before: &BTreeMap<Arc<str>, SourceFile>) -> Objects {
         }
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
-    Objects { files, error: scan.error.map(|(_, message)| message) }
+    Objects { texts: files, error: scan.error.map(|(_, message)| message), ..Objects::default() }
 }
 
 /// Reading a file is an event too: only what may have changed one counts.
@@ -234,7 +240,7 @@ fn is_ours(path: &Path) -> bool {
 }
 
 /// The file's newest text, or the last good one and why. None if it is gone.
-fn read_file(path: &Path, name: &Arc<str>, before: Option<&SourceFile>) -> Option<SourceFile> {
+fn read_file(path: &Path, name: &Arc<str>, before: Option<&SourceText>) -> Option<SourceText> {
     let keep = |line: u32, message: String| {
         let (text, message) = match before {
             Some(f) if !f.text.is_empty() => {
@@ -242,7 +248,7 @@ fn read_file(path: &Path, name: &Arc<str>, before: Option<&SourceFile>) -> Optio
             }
             _ => (Arc::from(""), message),
         };
-        Some(SourceFile { name: name.clone(), text, error: Some((line, message)) })
+        Some(SourceText { name: name.clone(), text, error: Some((line, message)) })
     };
     let size = fs::metadata(path).map_or(0, |m| m.len());
     if size > MAX_SIZE {
@@ -262,7 +268,7 @@ fn read_file(path: &Path, name: &Arc<str>, before: Option<&SourceFile>) -> Optio
         return keep(0, "is empty; delete the file to remove its devices".to_owned());
     }
     match yaml::parse(&text, 0) {
-        Ok(_) => Some(SourceFile { name: name.clone(), text: text.into(), error: None }),
+        Ok(_) => Some(SourceText { name: name.clone(), text: text.into(), error: None }),
         Err(error) => keep(error.mark.line, error.message),
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use tokio::time::timeout;
 
 use super::FileSource;
-use crate::control::source::Objects;
+use crate::control::source::{Objects, Source as _};
 
 /// A folder of its own for each test, removed at its end.
 struct Folder(PathBuf);
@@ -36,7 +36,7 @@ impl Drop for Folder {
 
 fn texts(objects: &Objects, folder: &Path) -> Vec<(String, String)> {
     let short = |name: &str| Path::new(name).strip_prefix(folder).unwrap().to_string_lossy().into_owned();
-    objects.files.iter().map(|f| (short(&f.name), f.text.to_string())).collect()
+    objects.texts.iter().map(|f| (short(&f.name), f.text.to_string())).collect()
 }
 
 async fn changed(source: &mut FileSource) -> Objects {
@@ -84,7 +84,7 @@ async fn sees_writes_renames_deletions_and_new_folders() {
 
     fs::create_dir(folder.0.join("sub")).unwrap();
     folder.write("sub/b.yaml", "b: 1");
-    assert_eq!(changed(&mut source).await.files.len(), 2);
+    assert_eq!(changed(&mut source).await.texts.len(), 2);
     folder.write("sub/b.yaml", "b: 2");
     assert_eq!(texts(&changed(&mut source).await, &folder.0)[1].1, "b: 2");
     fs::remove_file(folder.0.join("a.yaml")).unwrap();
@@ -106,7 +106,7 @@ async fn the_folder_may_go_and_come_back() {
     fs::create_dir(&folder.0).unwrap();
     folder.write("b.yaml", "b: 1");
     let mut back = changed(&mut source).await;
-    while back.files.is_empty() {
+    while back.texts.is_empty() {
         back = changed(&mut source).await;
     }
     assert_eq!((texts(&back, &folder.0), back.error), (pairs(&[("b.yaml", "b: 1")]), None));
@@ -150,16 +150,16 @@ async fn a_broken_file_keeps_its_last_good_text_and_hides_nothing() {
     let mut source = FileSource::new(&folder.0).unwrap();
     let first = source.next().await;
     assert_eq!(texts(&first, &folder.0), pairs(&[("a.yaml", "a: 1"), ("b.yaml", "")]));
-    assert_eq!(first.files[1].error.as_ref().unwrap().0, 1);
+    assert_eq!(first.texts[1].error.as_ref().unwrap().0, 1);
     folder.write("a.yaml", "a: 2\na: 3");
     let broken = changed(&mut source).await;
-    assert_eq!(&*broken.files[0].text, "a: 1");
-    let (line, message) = broken.files[0].error.clone().unwrap();
+    assert_eq!(&*broken.texts[0].text, "a: 1");
+    let (line, message) = broken.texts[0].error.clone().unwrap();
     assert!(line == 2 && message.contains("stands twice") && message.contains("last good content"), "{message}");
     fs::write(folder.0.join("a.yaml"), [0xff, 0xfe]).unwrap();
-    assert!(changed(&mut source).await.files[0].error.as_ref().unwrap().1.contains("no UTF-8"));
+    assert!(changed(&mut source).await.texts[0].error.as_ref().unwrap().1.contains("no UTF-8"));
     folder.write("a.yaml", "a: 4");
-    assert_eq!((&*changed(&mut source).await.files[0].text), "a: 4");
+    assert_eq!((&*changed(&mut source).await.texts[0].text), "a: 4");
 
     fs::remove_file(folder.0.join("a.yaml")).unwrap();
     fs::create_dir(folder.0.join("a.yaml")).unwrap(); // a folder of that name is no file
@@ -175,7 +175,7 @@ async fn a_file_that_is_being_uploaded_is_not_a_deletion() {
     folder.write("a.yaml", "");
     let emptied = changed(&mut source).await;
     assert_eq!(texts(&emptied, &folder.0), pairs(&[("a.yaml", "a: 1")]));
-    assert!(emptied.files[0].error.as_ref().unwrap().1.contains("delete the file"));
+    assert!(emptied.texts[0].error.as_ref().unwrap().1.contains("delete the file"));
     folder.write("a.yaml", "a: 2");
     assert_eq!(texts(&changed(&mut source).await, &folder.0), pairs(&[("a.yaml", "a: 2")]));
 }
@@ -193,8 +193,8 @@ async fn a_file_without_permission_keeps_its_last_good_text() {
         return;
     }
     let objects = changed(&mut source).await;
-    assert_eq!(&*objects.files[0].text, "a: 1");
-    assert!(objects.files[0].error.as_ref().unwrap().1.contains("cannot be read"));
+    assert_eq!(&*objects.texts[0].text, "a: 1");
+    assert!(objects.texts[0].error.as_ref().unwrap().1.contains("cannot be read"));
 }
 
 #[tokio::test]
@@ -215,7 +215,7 @@ async fn a_file_edited_every_100_ms_does_not_starve() {
     while !writer.is_finished() {
         let objects = changed(&mut source).await;
         seen += 1;
-        if &*objects.files[0].text == "a: 30" {
+        if &*objects.texts[0].text == "a: 30" {
             break;
         }
     }

@@ -12,7 +12,7 @@ use crate::{
     clock::Stamp,
     control::{
         catalog::{Catalog, Judge},
-        source::{Objects, SourceFile},
+        source::{Objects, SourceText},
         testing,
     },
     model::{Device, DeviceId},
@@ -76,8 +76,8 @@ spec:
     - {{ name: scaled, type: int16, scale: 0.1, access: readWrite, desired: {scaled}, wire: {{ register: 2 }} }}
 "
     );
-    let file = SourceFile { name: "boiler.yaml".into(), text: text.into(), error: None };
-    let objects = Objects { files: vec![file], error: None };
+    let file = SourceText { name: "boiler.yaml".into(), text: text.into(), error: None };
+    let objects = Objects { texts: vec![file], ..Objects::default() };
     let catalog = Catalog::build(&objects, &Judge::new(testing::mappers(), None), &Catalog::default());
     let made = catalog.devices.into_values().next().expect("one device");
     made.unwrap_or_else(|issues| panic!("{issues:?}"))

@@ -13,6 +13,7 @@ pub mod issue;
 pub mod keeper;
 pub mod resolve;
 pub mod schema;
+pub mod sink;
 pub mod source;
 pub mod status;
 #[cfg(test)]
