@@ -44,6 +44,11 @@ impl Api {
         self.ask(Method::POST, path, "application/json", Some(object)).await.map(drop)
     }
 
+    /// Posts and returns the answer.
+    pub async fn ask_json(&self, path: &str, object: &Value) -> Result<Value> {
+        Ok(serde_json::from_slice(&self.ask(Method::POST, path, "application/json", Some(object)).await?)?)
+    }
+
     /// Applies a JSON patch to the object at this path.
     pub async fn patch(&self, path: &str, operations: &Value) -> Result<()> {
         self.ask(Method::PATCH, path, "application/json-patch+json", Some(operations)).await.map(drop)

@@ -10,6 +10,7 @@ mod node;
 mod objects;
 mod observer;
 mod offline;
+mod server;
 mod simulated;
 mod stage;
 
