@@ -12,6 +12,7 @@ use mapper_api::{Decoded, PointId, Value};
 use super::{
     catalog::Catalog,
     diff::{Change, diff},
+    issue::Issue,
     keeper::{Keeper, Writer},
     status::{Facts, status},
 };
@@ -110,10 +111,8 @@ impl Fleet {
     pub fn apply(self: &Arc<Self>, catalog: &Catalog) {
         let mut entries = self.entries();
         let running = entries.iter().filter_map(|(id, e)| Some((id.clone(), e.running.as_ref()?.device.clone())));
-        let served = catalog.devices.iter().filter(|(id, _)| !catalog.displaced.contains(*id));
-        let wanted = served.map(|(id, device)| (id.clone(), device.as_ref().ok().cloned()));
-        let (running, wanted) = (running.collect(), wanted.collect());
-        let changes = diff(&running, &wanted);
+        let running = running.collect();
+        let changes = diff(&running, catalog.at_work());
         // Whoever moves leaves first: a line with new settings opens when all have left the old one.
         for change in &changes {
             if let Change::Replace(device) = change
@@ -143,10 +142,10 @@ impl Fleet {
         for (id, device) in &catalog.devices {
             let entry = entries.entry(id.clone()).or_default();
             entry.generation = catalog.generation(id);
-            let refused = device.as_ref().err().map(|issues| {
-                let messages = issues.iter().map(|issue| format!("{}: {}", issue.path, issue.message));
-                ("Config", messages.collect::<Vec<_>>().join("; "))
-            });
+            let refused = device
+                .as_ref()
+                .err()
+                .map(|issues| ("Config", issues.iter().map(Issue::said).collect::<Vec<_>>().join("; ")));
             if entry.refused != refused
                 && let Some((_, message)) = &refused
             {
