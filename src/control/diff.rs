@@ -15,13 +15,13 @@ pub enum Change {
 }
 
 /// The changes that lead from what runs to what is wanted: first what goes (it may free a bus), then what comes, each
-/// in the order of names.
+/// in the order of names. Another resource under the same name is another device.
 pub fn diff(running: &BTreeMap<DeviceId, Arc<Device>>, wanted: &BTreeMap<DeviceId, Arc<Device>>) -> Vec<Change> {
-    let gone = running.keys().filter(|id| !wanted.contains_key(*id)).cloned().map(Change::Stop);
+    let stays = |old: &Device| wanted.get(&old.id).is_some_and(|device| device.uid == old.uid);
+    let gone = running.iter().filter(|(_, old)| !stays(old)).map(|(id, _)| Change::Stop(id.clone()));
     let here = wanted.iter().filter_map(|(id, device)| match running.get(id) {
-        None => Some(Change::Start(device.clone())),
-        Some(old) if Arc::ptr_eq(old, device) || (old.uid == device.uid && old.spec == device.spec) => None,
-        Some(_) => Some(Change::Replace(device.clone())),
+        Some(old) if stays(old) => (old.spec != device.spec).then(|| Change::Replace(device.clone())),
+        _ => Some(Change::Start(device.clone())),
     });
     gone.chain(here).collect()
 }
@@ -65,6 +65,8 @@ mod tests {
     #[test]
     fn only_what_changed_is_touched() {
         let (a, b) = (device("a", "1s"), device("b", "1s"));
+        let mut anew = device("a", "1s");
+        Arc::get_mut(&mut anew.1).unwrap().uid = "another".into();
         let want = Clone::clone;
         let table = [
             (vec![], vec![want(&a), want(&b)], vec!["start a", "start b"]),
@@ -72,6 +74,7 @@ mod tests {
             (vec![a.clone()], vec![want(&a)], vec![]),
             (vec![a.clone()], vec![want(&device("a", "1s"))], vec![]),
             (vec![a.clone(), b.clone()], vec![want(&device("a", "2s")), want(&b)], vec!["replace a"]),
+            (vec![a.clone()], vec![want(&anew)], vec!["stop a", "start a"]),
             (vec![b], vec![want(&a)], vec!["stop b", "start a"]),
         ];
         for (running, wanted, changes) in table {

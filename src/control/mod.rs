@@ -13,6 +13,7 @@ pub mod heads;
 pub mod issue;
 pub mod judge;
 pub mod keeper;
+pub mod leave;
 pub mod resolve;
 pub mod schema;
 pub mod sink;
