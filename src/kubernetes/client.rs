@@ -26,6 +26,7 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use tokio::time::{Instant, timeout, timeout_at};
+use tower::{BoxError, ServiceExt};
 
 use super::{
     counts::Counts,
@@ -250,7 +251,8 @@ async fn connect(target: &Target) -> anyhow::Result<Client> {
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(1)
-        .build::<_, Body>(https);
+        .build::<_, Body>(https)
+        .map_err(BoxError::from);
     let stack = ClientBuilder::new(client, config.default_namespace.clone());
     Ok(match config.auth_layer().context("the credentials")? {
         Some(auth) => stack.with_layer(&auth).with_layer(&config.base_uri_layer()).build(),

@@ -41,6 +41,8 @@ const QUIET: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_millis(300);
 /// but a model that a new Device names is waited for up to this long.
 const MODELS: Duration = Duration::from_secs(2);
+/// There is no timer when there is nothing to wait for.
+const FAR: Duration = Duration::from_secs(24 * 3600);
 
 /// How far a scope is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -271,29 +273,30 @@ impl ClusterSource {
         }
         loop {
             let now = Instant::now();
-            if self.pending.is_some_and(|since| self.is_due(since, now)) {
-                self.pending = None;
+            self.note_trouble(now);
+            let until = match self.pending {
+                // Each thing that is told begins the quiet anew.
+                Some(since) if self.is_known() => match self.latest(since) {
+                    latest if self.is_settled() => latest.min(now + QUIET),
+                    latest => latest,
+                },
+                _ => self.troubles.next(now).unwrap_or(now + FAR),
+            };
+            if until > now {
+                match timeout_at(until, self.told.recv()).await {
+                    Ok(Some(told)) => {
+                        self.hear(told);
+                        continue;
+                    }
+                    // The sender is ours as well: it never closes.
+                    Ok(None) => std::future::pending().await,
+                    Err(_) => {}
+                }
+            }
+            if self.is_known() && self.pending.take().is_some() {
                 if let Some(objects) = self.collect() {
                     return objects;
                 }
-            }
-            self.note_trouble(now);
-            let until = match self.pending {
-                Some(since) => self.latest(since).min(now + QUIET),
-                None => self.troubles.next(now).unwrap_or(now + Duration::from_secs(3600)),
-            };
-            match timeout_at(until, self.told.recv()).await {
-                Ok(Some(told)) => self.hear(told),
-                // The sender is ours as well: it never closes.
-                Ok(None) => std::future::pending().await,
-                // It has been quiet.
-                Err(_) if self.pending.is_some() && self.is_known() && self.is_settled() => {
-                    self.pending = None;
-                    if let Some(objects) = self.collect() {
-                        return objects;
-                    }
-                }
-                Err(_) => {}
             }
         }
     }
@@ -301,10 +304,6 @@ impl ClusterSource {
     /// When what is pending is yielded at the latest.
     fn latest(&self, since: Instant) -> Instant {
         since + if self.is_settled() { LONGEST } else { MODELS }
-    }
-
-    fn is_due(&self, since: Instant, now: Instant) -> bool {
-        self.is_known() && now >= self.latest(since)
     }
 
     /// A trouble that begins or ends is logged, and yielded if there was a set before.
