@@ -14,7 +14,7 @@ use crate::{
     bus::{Buses, Options},
     control::{
         apply::Fleet,
-        catalog::{Catalog, Judge},
+        catalog::{Catalog, Judge, Serve},
         files::FileSource,
         issue::Severity,
         source::Source,
@@ -23,6 +23,7 @@ use crate::{
     model::DeviceId,
     observe::{http, pages::Pages},
     settings::Settings,
+    state::State,
 };
 
 /// A running daemon.
@@ -31,6 +32,8 @@ pub struct Daemon {
     data: DataPath,
     publisher: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
+    /// Locked while the daemon runs.
+    _state: Option<State>,
 }
 
 impl Daemon {
@@ -40,6 +43,8 @@ impl Daemon {
     /// A setting that cannot be, a folder that is not there, an address that is taken.
     pub async fn start(settings: Settings, mappers: Vec<Arc<dyn Mapper>>) -> anyhow::Result<Self> {
         let name = settings.node()?;
+        // Before anything else: a second bridge must not touch a device.
+        let state = settings.state.as_deref().map(|folder| State::open(folder, &name)).transpose()?;
         let folder =
             settings.devices.clone().context("no devices: give --devices DIR, or `devices` in the settings file")?;
         let mut source: Box<dyn Source> = Box::new(FileSource::new(folder)?);
@@ -59,7 +64,7 @@ impl Daemon {
         let _ = facts.fleet.set(Arc::downgrade(&fleet));
         let pages = Arc::new(Pages::new(fleet.clone(), data.clone()));
 
-        let judge = Judge::new(mappers, settings.node);
+        let judge = Judge::new(mappers, settings.node.map_or(Serve::All, Serve::Node));
         let (served, loaded) = (fleet.clone(), pages.clone());
         let mut tasks = vec![tokio::spawn(async move {
             let mut catalog = Catalog::default();
@@ -81,7 +86,7 @@ impl Daemon {
             tracing::info!(address = %listener.local_addr()?, "Listening for HTTP.");
             tasks.push(tokio::spawn(http::serve(listener, pages)));
         }
-        Ok(Self { fleet, data, publisher, tasks })
+        Ok(Self { fleet, data, publisher, tasks, _state: state })
     }
 
     /// Stops in order within this time: no more polls (half of it at most), then what the broker still takes, then goodbye.

@@ -28,6 +28,9 @@ pub struct Args {
     /// This node's name; only Devices without nodeName or with this one are served then.
     #[arg(long, env = "FIELDGATE_NODE", value_name = "NAME")]
     node: Option<String>,
+    /// A directory of the bridge's own, such as /var/lib/fieldgate. Its lock refuses a second bridge.
+    #[arg(long, env = "FIELDGATE_STATE", value_name = "DIR")]
+    state: Option<PathBuf>,
     /// Where to listen for HTTP: address and port, or off. 127.0.0.1:9464 if left out.
     #[arg(long, env = "FIELDGATE_HTTP", value_name = "ADDRESS")]
     http: Option<String>,
@@ -47,6 +50,7 @@ impl Args {
         let mut settings = self.config.as_deref().map(Settings::read).transpose()?.unwrap_or_default();
         settings.devices = self.devices.or(settings.devices);
         settings.node = self.node.or(settings.node);
+        settings.state = self.state.or(settings.state);
         settings.mqtt.broker = self.broker.unwrap_or(settings.mqtt.broker);
         settings.http.listen = self.http.unwrap_or(settings.http.listen);
         settings.log.level = self.log.unwrap_or(settings.log.level);
