@@ -14,7 +14,7 @@ use crate::{
     bus::{Buses, Options},
     control::{
         apply::Fleet,
-        catalog::{Catalog, Judge},
+        catalog::{Catalog, Judge, Serve},
         files::FileSource,
         issue::Severity,
         source::Source,
@@ -59,7 +59,7 @@ impl Daemon {
         let _ = facts.fleet.set(Arc::downgrade(&fleet));
         let pages = Arc::new(Pages::new(fleet.clone(), data.clone()));
 
-        let judge = Judge::new(mappers, settings.node);
+        let judge = Judge::new(mappers, settings.node.map_or(Serve::All, Serve::Node));
         let (served, loaded) = (fleet.clone(), pages.clone());
         let mut tasks = vec![tokio::spawn(async move {
             let mut catalog = Catalog::default();

@@ -26,3 +26,4 @@ pub mod model;
 pub mod observe;
 pub mod registry;
 pub mod settings;
+pub mod state;

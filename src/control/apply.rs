@@ -3,7 +3,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use fieldgate_crds::{DeviceStatus, condition};
@@ -13,7 +16,9 @@ use tokio::time::Instant;
 use super::{
     catalog::Catalog,
     diff::{Change, diff},
+    issue::Issue,
     keeper::{Keeper, Writer},
+    leave::{Nobody, safe_values, write_safe},
     report::{Account, Subjects},
     sink::Pending,
     status::{Facts, Flaps, status},
@@ -32,6 +37,8 @@ pub struct Fleet {
     lines: Arc<Lines>,
     data: DataPath,
     entries: Mutex<BTreeMap<DeviceId, Entry>>,
+    /// How many devices were left in a safe state.
+    left: AtomicU64,
     touched: Arc<Touched>,
 }
 
@@ -116,7 +123,7 @@ impl Fleet {
     /// A fleet without devices.
     pub fn new(buses: Buses, data: DataPath) -> Arc<Self> {
         let lines = Arc::new(Lines(Mutex::new(Some(buses))));
-        Arc::new(Self { lines, data, entries: Mutex::default(), touched: Arc::default() })
+        Arc::new(Self { lines, data, entries: Mutex::default(), left: AtomicU64::new(0), touched: Arc::default() })
     }
 
     /// Makes what runs equal to what is wanted. A device whose spec did not change is not touched, and a device whose
@@ -124,10 +131,8 @@ impl Fleet {
     pub fn apply(self: &Arc<Self>, catalog: &Catalog) {
         let mut entries = self.entries();
         let running = entries.iter().filter_map(|(id, e)| Some((id.clone(), e.running.as_ref()?.device.clone())));
-        let served = catalog.devices.iter().filter(|(id, _)| !catalog.displaced.contains(*id));
-        let wanted = served.map(|(id, device)| (id.clone(), device.as_ref().ok().cloned()));
-        let (running, wanted) = (running.collect(), wanted.collect());
-        let changes = diff(&running, &wanted);
+        let running: BTreeMap<DeviceId, Arc<Device>> = running.collect();
+        let changes = diff(&running, catalog.at_work());
         // Whoever moves leaves first: a line with new settings opens when all have left the old one.
         for change in &changes {
             if let Change::Replace(device) = change
@@ -140,6 +145,11 @@ impl Fleet {
             match change {
                 Change::Stop(id) => {
                     tracing::info!(device = %id, "Device removed.");
+                    // Whoever only lost its bus to another device is not gone.
+                    let gone = running.get(&id).filter(|old| catalog.uid(&id) != Some(&*old.uid));
+                    if let Some(device) = gone {
+                        self.leave_safe(device);
+                    }
                     self.lines.with(|buses| buses.leave(&id));
                     let moved = catalog.elsewhere.contains(&id);
                     self.data.remove(&id, if moved { Leaving::Moved } else { Leaving::Deleted });
@@ -162,10 +172,10 @@ impl Fleet {
         for (id, device) in &catalog.devices {
             let entry = entries.entry(id.clone()).or_insert_with(|| self.entry(id));
             let generation = catalog.generation(id);
-            let refused = device.as_ref().err().map(|issues| {
-                let messages = issues.iter().map(|issue| format!("{}: {}", issue.path, issue.message));
-                ("Config", messages.collect::<Vec<_>>().join("; "))
-            });
+            let refused = device
+                .as_ref()
+                .err()
+                .map(|issues| ("Config", issues.iter().map(Issue::said).collect::<Vec<_>>().join("; ")));
             if entry.refused != refused
                 && let Some((_, message)) = &refused
             {
@@ -207,6 +217,35 @@ impl Fleet {
             keeper.write_blind();
         }
         Running { device: device.clone(), lane, watch, keeper }
+    }
+
+    /// Writes the safe values of a device that was deleted or has moved. For that it stays on its bus, unpolled and under
+    /// a name that nobody else can have, so that it holds up neither its successor nor anything else.
+    fn leave_safe(self: &Arc<Self>, device: &Arc<Device>) {
+        let values = safe_values(device);
+        if values.is_empty() {
+            return;
+        }
+        let id = &device.id;
+        let number = self.left.fetch_add(1, Ordering::Relaxed);
+        let at = DeviceId::new(&id.namespace, &format!("{} (leaving, {number})", id.name));
+        let member =
+            Member { id: at.clone(), bound: device.bound.clone(), groups: Vec::new(), observer: Arc::new(Nobody) };
+        // Sent here and now: what a successor of the same name writes comes after it.
+        let first = self.lines.with(|buses| {
+            buses.join(member);
+            buses.write(&at, values)
+        });
+        let Some(first) = first else { return };
+        let (lines, device, fleet) = (self.lines.clone(), device.clone(), Arc::downgrade(self));
+        tokio::spawn(async move {
+            let replaced = || {
+                let fleet = fleet.upgrade();
+                fleet.is_none_or(|fleet| fleet.entries().get(&device.id).is_some_and(|entry| entry.running.is_some()))
+            };
+            write_safe(&device, &at, first, &*lines, replaced).await;
+            lines.with(|buses| buses.leave(&at));
+        });
     }
 
     fn entries(&self) -> MutexGuard<'_, BTreeMap<DeviceId, Entry>> {
