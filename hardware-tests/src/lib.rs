@@ -6,6 +6,7 @@
 pub mod bank;
 pub mod broker;
 pub mod child;
+pub mod cluster;
 pub mod figure;
 pub mod gateway;
 pub mod proc;
