@@ -39,13 +39,8 @@ impl Api {
         Ok(String::from_utf8(self.ask(Method::GET, path, "", None).await?)?)
     }
 
-    /// Creates an object in the collection at this path.
-    pub async fn create(&self, path: &str, object: &Value) -> Result<()> {
-        self.ask(Method::POST, path, "application/json", Some(object)).await.map(drop)
-    }
-
-    /// Posts and returns the answer.
-    pub async fn ask_json(&self, path: &str, object: &Value) -> Result<Value> {
+    /// Creates an object in the collection at this path; the answer.
+    pub async fn create(&self, path: &str, object: &Value) -> Result<Value> {
         Ok(serde_json::from_slice(&self.ask(Method::POST, path, "application/json", Some(object)).await?)?)
     }
 

@@ -1,86 +1,35 @@
-//! What the API server wrote down of the gateways' requests: the judge of who wrote what and when.
+//! Which of the requests in the audit log are a gateway's writes, and how they lie in time. Pure.
 
-use std::{
-    fs::File,
-    io::{Read, Seek, SeekFrom},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
-use anyhow::{Context, Result};
-use serde_json::Value;
+use hardware_tests::cluster::Entry;
+use serde_json::{Value, json};
 
 /// The users whose requests count: the gateways' service account, whatever its namespace.
 const GATEWAYS: &str = "system:serviceaccount:";
 
-/// One request that may change something.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Write {
-    /// create, update, patch, delete.
-    pub verb: String,
-    /// devices, events.
-    pub resource: String,
-    /// status, or nothing.
-    pub subresource: String,
-    /// The object.
-    pub name: String,
-    /// When the server received it, since 1970.
-    pub at: Duration,
-    /// What it answered.
-    pub code: u64,
+/// Those that are a gateway's and more than a question.
+pub fn writes(entries: Vec<Entry>) -> Vec<Entry> {
+    let asks = |entry: &Entry| ["get", "list", "watch"].contains(&entry.verb.as_str());
+    entries.into_iter().filter(|entry| entry.user.starts_with(GATEWAYS) && !asks(entry)).collect()
 }
 
-impl Write {
-    /// Its kind in a word, such as `patch devices/status 200`.
-    pub fn kind(&self) -> String {
-        let slash = if self.subresource.is_empty() { "" } else { "/" };
-        format!("{} {}{slash}{} {}", self.verb, self.resource, self.subresource, self.code)
+/// How many there are, and of which kinds.
+pub fn kinds(writes: &[Entry]) -> Value {
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    for Entry { verb, resource, status, .. } in writes {
+        *counts.entry(format!("{verb} {resource} {status}")).or_default() += 1;
     }
+    json!({"all": writes.len(), "kinds": counts})
 }
 
-/// The log.
-pub struct Audit(pub PathBuf);
-
-impl Audit {
-    /// Where the log ends now.
-    pub fn mark(&self) -> Result<u64> {
-        Ok(std::fs::metadata(&self.0).with_context(|| format!("no audit log {}", self.0.display()))?.len())
-    }
-
-    /// The gateways' writes since a mark.
-    pub fn since(&self, mark: u64) -> Result<Vec<Write>> {
-        let mut file = File::open(&self.0)?;
-        file.seek(SeekFrom::Start(mark))?;
-        let mut text = String::new();
-        file.read_to_string(&mut text)?;
-        // The last line may not be whole yet.
-        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-        Ok(whole.lines().filter_map(write).collect())
-    }
-}
-
-/// The write that a line tells of, if it is one of a gateway's and has been answered.
-fn write(line: &str) -> Option<Write> {
-    let event: Value = serde_json::from_str(line).ok()?;
-    let text = |at: &str| event.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let reads = ["get", "list", "watch"];
-    let counts = text("/stage") == "ResponseComplete"
-        && text("/user/username").starts_with(GATEWAYS)
-        && !reads.contains(&text("/verb").as_str());
-    counts.then(|| Write {
-        verb: text("/verb"),
-        resource: text("/objectRef/resource"),
-        subresource: text("/objectRef/subresource"),
-        name: text("/objectRef/name"),
-        at: micros(&text("/requestReceivedTimestamp")).unwrap_or_default(),
-        code: event.pointer("/responseStatus/code").and_then(Value::as_u64).unwrap_or_default(),
-    })
-}
-
-/// `2026-11-24T07:52:02.123456Z` since 1970.
-fn micros(text: &str) -> Option<Duration> {
-    let at: jiff::Timestamp = text.parse().ok()?;
-    Duration::try_from(at.duration_since(jiff::Timestamp::UNIX_EPOCH)).ok()
+/// When each came, since 1970.
+pub fn moments(writes: &[Entry]) -> Vec<Duration> {
+    let moment = |entry: &Entry| {
+        let at: jiff::Timestamp = entry.at.parse().ok()?;
+        Duration::try_from(at.duration_since(jiff::Timestamp::UNIX_EPOCH)).ok()
+    };
+    writes.iter().filter_map(moment).collect()
 }
 
 /// The most of these moments that lie within any span of this length.
@@ -102,19 +51,27 @@ pub fn most_within(moments: &[Duration], span: Duration) -> usize {
 mod tests {
     use super::*;
 
-    #[test]
-    fn only_a_gateways_answered_writes_count() {
-        let line = r#"{"stage":"ResponseComplete","verb":"patch","user":{"username":"system:serviceaccount:fieldgate:fieldgate"},"objectRef":{"resource":"devices","subresource":"status","name":"a"},"responseStatus":{"code":200},"requestReceivedTimestamp":"2026-11-24T07:52:02.123456Z"}"#;
-        let seen = write(line).expect("a write");
-        assert_eq!((seen.kind().as_str(), seen.name.as_str()), ("patch devices/status 200", "a"));
-        assert_eq!(seen.at, Duration::from_micros(1_795_506_722_123_456));
-        for (from, to) in [
-            ("ResponseComplete", "RequestReceived"),
-            ("\"patch\"", "\"watch\""),
-            ("system:serviceaccount:fieldgate:fieldgate", "system:apiserver"),
-        ] {
-            assert_eq!(write(&line.replace(from, to)), None, "{to}");
+    fn entry(verb: &str, user: &str) -> Entry {
+        Entry {
+            verb: verb.into(),
+            user: user.into(),
+            resource: "devices/status".into(),
+            namespace: "default".into(),
+            name: "a".into(),
+            uri: String::new(),
+            status: 200,
+            at: "2026-11-24T07:52:02.123456Z".into(),
+            agent: String::new(),
         }
+    }
+
+    #[test]
+    fn only_a_gateways_writes_count() {
+        let gateway = "system:serviceaccount:fieldgate:fieldgate";
+        let kept = writes(vec![entry("patch", gateway), entry("watch", gateway), entry("patch", "admin")]);
+        assert_eq!(kept, [entry("patch", gateway)]);
+        assert_eq!(kinds(&kept), json!({"all": 1, "kinds": {"patch devices/status 200": 1}}));
+        assert_eq!(moments(&kept), [Duration::from_micros(1_795_506_722_123_456)]);
     }
 
     #[test]

@@ -95,13 +95,14 @@ pub fn measure(stage: &Stage, options: &Options) -> Result<()> {
         .with("listBytesPerGateway", fleet.sum(|r| &r.list_bytes) / fleet.simulated.len() as u64)
         .print();
 
-    let (mark, counts) = (stage.audit.mark()?, fleet.counts());
+    let (mark, counts) = (stage.mark()?, fleet.counts());
     let with = window(stage, options.window())?;
-    let writes = stage.audit.since(mark)?.len();
+    let writes = stage.writes(mark)?.len();
     let idle = fleet.counts() - counts;
     foreign(stage, &fleet)?;
     model(stage, &fleet, gateways)?;
     let failures = fleet.sum(|r| &r.failures);
+    let failure = fleet.simulated.iter().find_map(|s| s.received.first_failure.get()).cloned();
     for gateway in fleet.real {
         gateway.stop()?;
     }
@@ -120,6 +121,7 @@ pub fn measure(stage: &Stage, options: &Options) -> Result<()> {
         .with("rssMiB", json!({"before": before.rss_mib, "with": with.rss_mib, "after": after.rss_mib}))
         .with("nonGetRequests", writes)
         .with("failures", failures)
+        .with("firstFailure", failure)
         .print();
     Figure::new("kube.fleet.idle", "events that a gateway receives while nothing changes", "0")
         .with("events", idle.events)
@@ -162,7 +164,7 @@ fn foreign(stage: &Stage, fleet: &Fleet) -> Result<()> {
 /// Edits the model that every Device uses.
 fn model(stage: &Stage, fleet: &Fleet, gateways: usize) -> Result<()> {
     let idle = window(stage, EFFECT)?.cpu_percent / 100.0 * EFFECT.as_secs_f64();
-    let (mark, counts, cpu) = (stage.audit.mark()?, fleet.counts(), stage.server_usage()?);
+    let (mark, counts, cpu) = (stage.mark()?, fleet.counts(), stage.server_usage()?);
     let gateway = proc::usage(fleet.real[0].pid())?;
     let path = format!("{GROUP}/namespaces/{NAMESPACE}/devicemodels/{MODEL}");
     stage.block(stage.api.patch(&path, &json!([{"op": "add", "path": "/spec/properties/0/unit", "value": "V"}])))?;
@@ -175,7 +177,7 @@ fn model(stage: &Stage, fleet: &Fleet, gateways: usize) -> Result<()> {
         .with("bytes", received.event_bytes)
         .with("apiServerCpuMs", (cpu.as_secs_f64() - idle) * 1e3)
         .with("gatewayCpuMsWithItsWork", gateway.as_secs_f64() * 1e3)
-        .with("writes", stage.audit.since(mark)?.len())
+        .with("writes", stage.writes(mark)?.len())
         .print();
     Ok(())
 }
@@ -199,7 +201,7 @@ fn window(stage: &Stage, length: Duration) -> Result<Window> {
     let (start, before) = (Instant::now(), stage.server_usage()?);
     thread::sleep(length);
     let used = (stage.server_usage()? - before).as_secs_f64();
-    let rss_mib = mib(proc::memory(stage.server_pid())?.anon_kib);
+    let rss_mib = mib(stage.server_memory()?);
     Ok(Window { cpu_percent: used / start.elapsed().as_secs_f64() * 100.0, rss_mib })
 }
 

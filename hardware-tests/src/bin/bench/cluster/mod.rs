@@ -10,7 +10,6 @@ mod node;
 mod objects;
 mod observer;
 mod offline;
-mod server;
 mod simulated;
 mod stage;
 

@@ -7,11 +7,10 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use hardware_tests::{bank::Bank, figure::Figure, proc};
-use serde_json::{Value, json};
+use hardware_tests::{bank::Bank, cluster::Entry, figure::Figure, proc};
 
 use super::{
-    audit::{Write, most_within},
+    audit::{kinds, moments, most_within},
     mib,
     objects::Device,
     observer::Observer,
@@ -36,21 +35,21 @@ pub fn measure(stage: &Stage, options: &Options) -> Result<()> {
     }
     let observer = stage.observer();
     let config = stage.kubeconfig(NODE)?;
-    let (start, mark) = (Instant::now(), stage.audit.mark()?);
+    let (start, mark) = (Instant::now(), stage.mark()?);
     let mut gateway = stage.gateway(NODE, &config)?;
     all_ready(&observer, &gateway, devices)?;
     let settled = start.elapsed();
     thread::sleep(Duration::from_secs(15)); // what was put off within the pace of a Device
-    let first: Vec<Write> = stage.audit.since(mark)?;
+    let first = stage.writes(mark)?;
     Figure::new("kube.node.first", "s until each Device of a new node is Ready in its stored status", "")
         .with("devices", devices)
         .with("seconds", settled.as_secs_f64())
-        .with("writes", verbs(&first))
+        .with("writes", kinds(&first))
         .print();
 
     quiet(stage, options, &mut gateway, devices)?;
 
-    let mark = stage.audit.mark()?;
+    let mark = stage.mark()?;
     gateway.stop()?;
     let gateway = stage.gateway(NODE, &config)?;
     let subscriber = stage.subscriber()?;
@@ -60,7 +59,7 @@ pub fn measure(stage: &Stage, options: &Options) -> Result<()> {
     thread::sleep(Duration::from_secs(if options.full { 120 } else { 30 }));
     Figure::new("kube.node.restart", "API writes after a restart of the bridge over a quiet fleet", "0")
         .with("devices", devices)
-        .with("writes", verbs(&stage.audit.since(mark)?))
+        .with("writes", kinds(&stage.writes(mark)?))
         .print();
     drop(subscriber);
 
@@ -79,7 +78,7 @@ fn quiet(stage: &Stage, options: &Options, gateway: &mut Gateway, devices: usize
     let window = options.window();
     let subscriber = stage.subscriber()?;
     subscriber.wait("a reading of each device", Duration::from_secs(60), |tally| tally.devices.len() == devices)?;
-    let (mark, server) = (stage.audit.mark()?, stage.server_usage()?);
+    let (mark, server) = (stage.mark()?, stage.server_usage()?);
     subscriber.mark();
     let (start, before) = (Instant::now(), proc::usage(gateway.pid())?);
     thread::sleep(window);
@@ -87,14 +86,14 @@ fn quiet(stage: &Stage, options: &Options, gateway: &mut Gateway, devices: usize
     let tally = subscriber.tally()?;
     gateway.check()?;
     let memory = proc::memory(gateway.pid())?;
-    let writes = stage.audit.since(mark)?;
+    let writes = stage.writes(mark)?;
     #[allow(clippy::cast_precision_loss)]
     let (readings, expected) = (tally.readings as f64, devices as f64 * f64::from(CHANGING + HELD) * elapsed);
     let cpu = after.cpu.saturating_sub(before.cpu).as_secs_f64();
     Figure::new("kube.node.quiet", "API writes while every read-only property changes each second", "0")
         .with("devices", devices)
         .with("seconds", elapsed)
-        .with("writes", verbs(&writes))
+        .with("writes", kinds(&writes))
         .with("delivered", readings / expected)
         .with("gatewayCpuPercent", cpu / elapsed * 100.0)
         .with("cpuSecondsPerMillion", cpu / readings * 1e6)
@@ -111,7 +110,7 @@ fn quiet(stage: &Stage, options: &Options, gateway: &mut Gateway, devices: usize
 /// Every device falls silent and answers again.
 fn flap(stage: &Stage, bank: &Bank, observer: &Observer, gateway: &Gateway) -> Result<()> {
     let devices = bank.ports.len();
-    let mark = stage.audit.mark()?;
+    let mark = stage.mark()?;
     let start = Instant::now();
     (0..devices).for_each(|k| bank.silence(k, true));
     thread::sleep(SILENT);
@@ -119,23 +118,24 @@ fn flap(stage: &Stage, bank: &Bank, observer: &Observer, gateway: &Gateway) -> R
     let answering = Instant::now();
     // Not "all are Ready": those whose turn had not come are Ready still, in what is stored.
     let quiet = Duration::from_secs(30);
-    let mut writes = stage.audit.since(mark)?;
+    let mut writes = stage.writes(mark)?;
     let mut last = Instant::now();
     while last.elapsed() < quiet && start.elapsed() < Duration::from_secs(120 + devices as u64) {
-        thread::sleep(Duration::from_secs(1));
-        let now = stage.audit.since(mark)?;
+        thread::sleep(Duration::from_secs(5));
+        let now = stage.writes(mark)?;
         if now.len() != writes.len() {
             (writes, last) = (now, Instant::now());
         }
     }
     all_ready(observer, gateway, devices)?;
-    let statuses: Vec<&Write> = writes.iter().filter(|write| write.subresource == "status").collect();
+    let every = moments(&writes);
+    let kinds = kinds(&writes);
+    let statuses: Vec<Entry> = writes.into_iter().filter(|write| write.resource == "devices/status").collect();
     let mut of_device: HashMap<&str, usize> = HashMap::new();
     for write in &statuses {
         *of_device.entry(&write.name).or_default() += 1;
     }
-    let times: Vec<Duration> = statuses.iter().map(|write| write.at).collect();
-    let every: Vec<Duration> = writes.iter().map(|write| write.at).collect();
+    let times = moments(&statuses);
     #[allow(clippy::cast_precision_loss)]
     let mean = statuses.len() as f64 / devices as f64;
     Figure::new("kube.node.flap", "status patches of a device that flaps once, all at once", "<= 2")
@@ -143,7 +143,7 @@ fn flap(stage: &Stage, bank: &Bank, observer: &Observer, gateway: &Gateway) -> R
         .with("most", of_device.values().max().copied().unwrap_or_default())
         .with("mean", mean)
         .with("patches", statuses.len())
-        .with("writes", verbs(&writes))
+        .with("writes", kinds)
         .with("silentSeconds", SILENT.as_secs())
         .with("secondsUntilTold", (last - answering).as_secs_f64())
         .print();
@@ -153,13 +153,4 @@ fn flap(stage: &Stage, bank: &Bank, observer: &Observer, gateway: &Gateway) -> R
         .with("withEventsInOneSecond", most_within(&every, Duration::from_secs(1)))
         .print();
     Ok(())
-}
-
-/// How many of each kind.
-fn verbs(writes: &[Write]) -> Value {
-    let mut counts: HashMap<String, usize> = HashMap::new();
-    for write in writes {
-        *counts.entry(write.kind()).or_default() += 1;
-    }
-    json!({"all": writes.len(), "kinds": counts})
 }

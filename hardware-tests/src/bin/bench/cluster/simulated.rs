@@ -4,7 +4,7 @@
 use std::{
     path::Path,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -38,6 +38,8 @@ pub struct Received {
     pub bookmark_bytes: AtomicU64,
     /// Requests that failed.
     pub failures: AtomicU64,
+    /// What the first of them said.
+    pub first_failure: OnceLock<String>,
 }
 
 /// A simulated gateway; it leaves when dropped.
@@ -88,8 +90,9 @@ pub async fn report(kubeconfig: &Path, node: &str, status: &Value) -> Result<u64
 
 async fn follow(api: Api, path: String, received: Arc<Received>) {
     loop {
-        if session(&api, &path, &received).await.is_err() {
+        if let Err(error) = session(&api, &path, &received).await {
             received.failures.fetch_add(1, Relaxed);
+            let _ = received.first_failure.set(format!("{error:#}"));
         }
         // A fleet that lost its server at the same moment does not come back at the same moment.
         tokio::time::sleep(Duration::from_millis(fastrand::u64(500..2_000))).await;

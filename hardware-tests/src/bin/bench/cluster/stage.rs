@@ -5,15 +5,15 @@ use std::{
     fs,
     ops::Range,
     path::{Path, PathBuf},
-    process::Command,
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
 use hardware_tests::{
     broker::Broker,
     child::{Running, Scratch},
+    cluster::{self, Entry, Server, rights},
     gateway::{self, Fed},
     proc,
     subscriber::Subscriber,
@@ -23,16 +23,13 @@ use tokio::runtime::{Builder, Handle};
 
 use super::{
     api::{Api, GROUP},
-    audit::Audit,
+    audit,
     objects::NAMESPACE,
     observer::Observer,
-    server::{self, Server},
 };
 
 /// Everything but the devices.
 pub struct Stage {
-    /// The API server's log of requests.
-    pub audit: Audit,
     /// An administrator.
     pub api: Api,
     broker: Broker,
@@ -41,6 +38,9 @@ pub struct Stage {
     server: Server,
     scratch: Scratch,
 }
+
+/// The ServiceAccount of all gateways, in the namespace `default`.
+const ACCOUNT: &str = "fieldgate";
 
 /// A gateway at work.
 pub struct Gateway {
@@ -52,43 +52,16 @@ impl Stage {
     /// Starts the server and the broker.
     pub fn start(program: &Path) -> Result<Self> {
         ensure!(program.is_file(), "{}: no such program", program.display());
-        let scratch = Scratch::new()?;
-        let server = Server::start(scratch.path())?;
+        let server = Server::start(&cluster::Options { own: true, ..Default::default() })?;
+        server.kubectl().define(&cluster::crds())?;
+        server.kubectl().apply("default", &rights("default").to_string())?;
         let runtime = runtime()?;
-        let api = runtime.block_on(Api::new(&server.kubeconfig))?;
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while runtime.block_on(api.text("/readyz")).is_err() {
-            ensure!(Instant::now() < deadline, "the API server is not ready");
-            thread::sleep(Duration::from_millis(50));
-        }
-        let audit = Audit(server.audit.clone());
-        let stage = Self { audit, api, broker: Broker::start()?, program: program.into(), runtime, server, scratch };
-        stage.install()?;
-        Ok(stage)
-    }
-
-    fn install(&self) -> Result<()> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
-        for file in ["crds/device.yaml", "crds/devicemodel.yaml"] {
-            self.kubectl(&["apply", "-f"], &root.join(file))?;
-        }
-        let rbac = self.scratch.path().join("rbac.yaml");
-        fs::write(&rbac, RBAC)?;
-        self.kubectl(&["apply", "-f"], &rbac)?;
-        let deadline = Instant::now() + Duration::from_secs(30);
-        let served = |kind: &str| self.block(self.api.get(&format!("{GROUP}/{kind}"))).is_ok();
-        while !served("devices") || !served("devicemodels") {
-            ensure!(Instant::now() < deadline, "the resources are not served");
-            thread::sleep(Duration::from_millis(100));
-        }
-        Ok(())
-    }
-
-    fn kubectl(&self, arguments: &[&str], file: &Path) -> Result<()> {
-        let output =
-            Command::new("kubectl").args(arguments).arg(file).env("KUBECONFIG", &self.server.kubeconfig).output()?;
-        ensure!(output.status.success(), "kubectl: {}", String::from_utf8_lossy(&output.stderr));
-        Ok(())
+        let api = runtime.block_on(Api::new(server.kubectl().config()))?;
+        let account =
+            json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ACCOUNT, "namespace": "default"}});
+        runtime.block_on(api.create("/api/v1/namespaces/default/serviceaccounts", &account))?;
+        let (broker, scratch) = (Broker::start()?, Scratch::new()?);
+        Ok(Self { api, broker, program: program.into(), runtime, server, scratch })
     }
 
     /// Waits for work on the API client.
@@ -108,12 +81,12 @@ impl Stage {
 
     /// Creates a Device.
     pub fn create(&self, device: &Value) -> Result<()> {
-        self.block(self.api.create(&format!("{GROUP}/namespaces/{NAMESPACE}/devices"), device))
+        self.block(self.api.create(&format!("{GROUP}/namespaces/{NAMESPACE}/devices"), device)).map(drop)
     }
 
     /// Creates a DeviceModel.
     pub fn model(&self, model: &Value) -> Result<()> {
-        self.block(self.api.create(&format!("{GROUP}/namespaces/{NAMESPACE}/devicemodels"), model))
+        self.block(self.api.create(&format!("{GROUP}/namespaces/{NAMESPACE}/devicemodels"), model)).map(drop)
     }
 
     /// Deletes all Devices and DeviceModels.
@@ -124,35 +97,62 @@ impl Stage {
         Ok(())
     }
 
-    /// A kubeconfig for the gateway of this node: a token bound to its pod.
+    /// A kubeconfig for the gateway of this node, with a token that is bound to its Pod. As `cluster::Gateway` makes it,
+    /// but not by kubectl: there are hundreds.
     pub fn kubeconfig(&self, node: &str) -> Result<PathBuf> {
         let pod = format!("fieldgate-{node}");
-        self.block(async {
-            let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": node}});
-            self.api.create("/api/v1/nodes", &node).await?;
+        let meta = |name: &str| json!({"name": name, "namespace": "default"});
+        let token = self.block(async {
+            let object = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": node}});
+            self.api.create("/api/v1/nodes", &object).await?;
             let spec = json!({
-                "nodeName": node["metadata"]["name"], "serviceAccountName": "fieldgate",
-                "containers": [{"name": "fieldgate", "image": "fieldgate"}],
+                "nodeName": node, "serviceAccountName": ACCOUNT, "automountServiceAccountToken": false,
+                "containers": [{"name": "fieldgate", "image": "localhost/fieldgate"}],
             });
-            let object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": pod}, "spec": spec});
-            self.api.create("/api/v1/namespaces/default/pods", &object).await
+            let object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": meta(&pod), "spec": spec});
+            self.api.create("/api/v1/namespaces/default/pods", &object).await?;
+            let bound = json!({"apiVersion": "v1", "kind": "Pod", "name": pod});
+            let request = json!({
+                "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+                "spec": {"audiences": [], "expirationSeconds": 36_000, "boundObjectRef": bound},
+            });
+            let path = format!("/api/v1/namespaces/default/serviceaccounts/{ACCOUNT}/token");
+            self.api.create(&path, &request).await
         })?;
-        let request = json!({"spec": {"audiences": [], "expirationSeconds": 36000, "boundObjectRef": {"kind": "Pod", "apiVersion": "v1", "name": pod}}});
-        let answer = self.block(self.api.ask_json("/api/v1/namespaces/default/serviceaccounts/fieldgate/token", &request))?;
-        let token = answer["status"]["token"].as_str().context("no token")?;
-        let path = self.scratch.path().join(format!("{node}.kubeconfig"));
-        fs::write(&path, server::config(self.scratch.path(), self.server.port, token))?;
+        let token = token["status"]["token"].as_str().context("no token")?;
+        let folder = self.scratch.path().join(node);
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join("token"), token)?;
+        let user = json!({"tokenFile": folder.join("token")}).to_string();
+        let path = folder.join("kubeconfig");
+        fs::write(&path, self.server.endpoint().kubeconfig(&user))?;
         Ok(path)
     }
 
     /// The same with the server at another port, where it is not.
     pub fn lost(&self, kubeconfig: &Path, port: u16) -> Result<PathBuf> {
         let path = kubeconfig.with_extension("lost");
-        let here = format!("127.0.0.1:{}", self.server.port);
+        let here = &self.server.endpoint().url;
         let text = fs::read_to_string(kubeconfig)?;
-        ensure!(text.contains(&here), "{} does not name {here}", kubeconfig.display());
-        fs::write(&path, text.replace(&here, &format!("127.0.0.1:{port}")))?;
+        ensure!(text.contains(here), "{} does not name {here}", kubeconfig.display());
+        fs::write(&path, text.replace(here, &format!("https://127.0.0.1:{port}")))?;
         Ok(path)
+    }
+
+    /// Where the audit log ends now.
+    pub fn mark(&self) -> Result<u64> {
+        self.server.audit_end()
+    }
+
+    /// The gateways' writes since then, as the audit log has them.
+    pub fn writes(&self, mark: u64) -> Result<Vec<Entry>> {
+        Ok(audit::writes(self.server.audit_since(mark)?))
+    }
+
+    /// SIGKILL for the API server, and its start on the same data.
+    pub fn kill_and_restart(&mut self) -> Result<()> {
+        self.server.kill()?;
+        self.server.restart()
     }
 
     /// Starts the gateway of a node. What it keeps stays from one start to the next.
@@ -166,12 +166,12 @@ impl Stage {
 
     /// The CPU time that the API server and its etcd, one process, have used.
     pub fn server_usage(&self) -> Result<Duration> {
-        Ok(proc::usage(self.server_pid())?.cpu)
+        Ok(proc::usage(self.server.pid()?)?.cpu)
     }
 
-    /// Its process.
-    pub fn server_pid(&self) -> u32 {
-        self.server.running.pid()
+    /// What of its memory is its own, in KiB.
+    pub fn server_memory(&self) -> Result<u64> {
+        Ok(proc::memory(self.server.pid()?)?.anon_kib)
     }
 
     /// The sum of the samples of one of its metrics.
@@ -227,23 +227,3 @@ fn runtime() -> Result<Handle> {
         .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
     Ok(handle)
 }
-
-const RBAC: &str = "
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: fieldgate, namespace: default}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: fieldgate}
-rules:
-- {apiGroups: [fieldgate.dev], resources: [devices, devicemodels], verbs: [get, list, watch]}
-- {apiGroups: [fieldgate.dev], resources: [devices/status], verbs: [patch]}
-- {apiGroups: ['', events.k8s.io], resources: [events], verbs: [create, patch]}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: fieldgate}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: fieldgate}
-subjects: [{kind: ServiceAccount, name: fieldgate, namespace: default}]
-";
