@@ -12,6 +12,7 @@ pub mod document;
 pub mod files;
 pub mod flap;
 pub mod heads;
+pub mod held;
 pub mod issue;
 pub mod judge;
 pub mod keeper;
