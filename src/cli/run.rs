@@ -29,7 +29,8 @@ pub struct Args {
     /// Serve only Devices of this namespace; may be given several times. All namespaces if left out.
     #[arg(long, env = "FIELDGATE_NAMESPACE", value_name = "NS", value_delimiter = ',')]
     namespace: Vec<String>,
-    /// A folder of the bridge's own, such as /var/lib/fieldgate: with it a restart needs no API server.
+    /// A folder of the bridge's own, such as /var/lib/fieldgate: with it a restart needs no API server, and its lock
+    /// refuses a second bridge.
     #[arg(long, env = "FIELDGATE_STATE", value_name = "DIR")]
     state: Option<PathBuf>,
     /// The MQTT broker, such as mqtt://host or mqtt://host:1883.
@@ -41,9 +42,6 @@ pub struct Args {
     /// This node's name; with files, only Devices without nodeName or with this one are served then.
     #[arg(long, env = "FIELDGATE_NODE", value_name = "NAME")]
     node: Option<String>,
-    /// A directory of the bridge's own, such as /var/lib/fieldgate. Its lock refuses a second bridge.
-    #[arg(long, env = "FIELDGATE_STATE", value_name = "DIR")]
-    state: Option<PathBuf>,
     /// Where to listen for HTTP: address and port, or off. 127.0.0.1:9464 if left out.
     #[arg(long, env = "FIELDGATE_HTTP", value_name = "ADDRESS")]
     http: Option<String>,
@@ -71,7 +69,6 @@ impl Args {
             }
         }
         settings.node = self.node.or(settings.node);
-        settings.state = self.state.or(settings.state);
         settings.mqtt.broker = self.broker.unwrap_or(settings.mqtt.broker);
         settings.http.listen = self.http.unwrap_or(settings.http.listen);
         settings.log.level = self.log.unwrap_or(settings.log.level);
