@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::{
     api::GROUP,
+    audit::kinds,
     mib,
     objects::{self, Device, MODEL, NAMESPACE},
     simulated::{self, Received, Simulated},
@@ -43,7 +44,7 @@ struct Window {
 }
 
 /// Sets the fleet up, and measures the server without, with and again without it.
-pub fn measure(stage: &Stage, options: &Options) -> Result<()> {
+pub fn measure(stage: &mut Stage, options: &Options) -> Result<()> {
     let gateways = options.gateways.max(REAL + EDITS);
     let nodes: Vec<String> = (0..gateways).map(|k| format!("fleet-{k:04}")).collect();
     let bank = Bank::open(REAL * EACH)?;
@@ -57,9 +58,8 @@ pub fn measure(stage: &Stage, options: &Options) -> Result<()> {
         }
     }
     let configs = nodes.iter().map(|node| stage.kubeconfig(node)).collect::<Result<Vec<_>>>()?;
-    let start = |k: usize| stage.gateway(&nodes[k], &configs[k]);
     let observer = stage.observer();
-    let real = (0..REAL).map(start).collect::<Result<Vec<_>>>()?;
+    let real = (0..REAL).map(|k| stage.gateway(&nodes[k], &configs[k])).collect::<Result<Vec<_>>>()?;
     observer.all(REAL * EACH, "Ready", Duration::from_secs(120)).with_context(|| real[0].log())?;
     let (told, _) = stage.block(stage.api.get(&path_of(&name_of(0, 0))))?;
     for (node, config) in nodes.iter().zip(&configs).skip(REAL) {
@@ -76,7 +76,7 @@ pub fn measure(stage: &Stage, options: &Options) -> Result<()> {
 
     let (cpu, arrival) = (stage.server_usage()?, Instant::now());
     let fleet = Fleet {
-        real: (0..REAL).map(start).collect::<Result<Vec<_>>>()?,
+        real: (0..REAL).map(|k| stage.gateway(&nodes[k], &configs[k])).collect::<Result<Vec<_>>>()?,
         simulated: (REAL..gateways)
             .map(|k| stage.block(Simulated::start(&nodes[k], &configs[k])))
             .collect::<Result<Vec<_>>>()?,
@@ -97,10 +97,11 @@ pub fn measure(stage: &Stage, options: &Options) -> Result<()> {
 
     let (mark, counts) = (stage.mark()?, fleet.counts());
     let with = window(stage, options.window())?;
-    let writes = stage.writes(mark)?.len();
+    let writes = stage.writes(mark)?;
     let idle = fleet.counts() - counts;
     foreign(stage, &fleet)?;
     model(stage, &fleet, gateways)?;
+    storm(stage, &fleet, gateways)?;
     let failures = fleet.sum(|r| &r.failures);
     let failure = fleet.simulated.iter().find_map(|s| s.received.first_failure.get()).cloned();
     for gateway in fleet.real {
@@ -119,7 +120,7 @@ pub fn measure(stage: &Stage, options: &Options) -> Result<()> {
         .with("before", before.cpu_percent)
         .with("after", after.cpu_percent)
         .with("rssMiB", json!({"before": before.rss_mib, "with": with.rss_mib, "after": after.rss_mib}))
-        .with("nonGetRequests", writes)
+        .with("nonGetRequests", kinds(&writes))
         .with("failures", failures)
         .with("firstFailure", failure)
         .print();
@@ -177,7 +178,37 @@ fn model(stage: &Stage, fleet: &Fleet, gateways: usize) -> Result<()> {
         .with("bytes", received.event_bytes)
         .with("apiServerCpuMs", (cpu.as_secs_f64() - idle) * 1e3)
         .with("gatewayCpuMsWithItsWork", gateway.as_secs_f64() * 1e3)
-        .with("writes", stage.writes(mark)?.len())
+        .with("writes", kinds(&stage.writes(mark)?))
+        .print();
+    Ok(())
+}
+
+/// The server is killed and comes back: every gateway asks again.
+fn storm(stage: &mut Stage, fleet: &Fleet, gateways: usize) -> Result<()> {
+    let watches: Vec<u64> = fleet.simulated.iter().map(|s| s.received.watches.load(Relaxed)).collect();
+    let (mark, before) = (stage.mark()?, fleet.counts());
+    let (lists, failures) = (fleet.sum(|r| &r.lists), fleet.sum(|r| &r.failures));
+    let down = Instant::now();
+    stage.kill_and_restart()?;
+    let up = Instant::now();
+    let ready = stage.server_usage()?;
+    let back = |(s, before): (&Simulated, &u64)| s.received.watches.load(Relaxed) >= before + 2;
+    while !fleet.simulated.iter().zip(&watches).all(back) {
+        ensure!(up.elapsed() < Duration::from_secs(180), "not every watch is back");
+        thread::sleep(Duration::from_millis(10));
+    }
+    let all = up.elapsed();
+    thread::sleep(Duration::from_secs(20));
+    let received = fleet.counts() - before;
+    Figure::new("kube.fleet.storm", "s from a server that is ready again until every watch is back", "")
+        .with("gateways", gateways)
+        .with("seconds", all.as_secs_f64())
+        .with("secondsAway", (up - down).as_secs_f64())
+        .with("apiServerCpuSecondsOverThat20sMore", (stage.server_usage()? - ready).as_secs_f64())
+        .with("lists", fleet.sum(|r| &r.lists) - lists)
+        .with("failures", fleet.sum(|r| &r.failures) - failures)
+        .with("events", received.events)
+        .with("writes", kinds(&stage.writes(mark)?))
         .print();
     Ok(())
 }

@@ -36,13 +36,13 @@ pub fn measure(parts: &[&str], options: &Options) -> Result<()> {
     if parts.is_empty() {
         return Ok(());
     }
-    let stage = stage::Stage::start(&program)?;
+    let mut stage = stage::Stage::start(&program)?;
     for part in parts {
         match *part {
             "kube-apply" => apply::measure(&stage, options),
             "kube-desired" => desired::measure(&stage, options),
             "kube-node" => node::measure(&stage, options),
-            "kube-fleet" => fleet::measure(&stage, options),
+            "kube-fleet" => fleet::measure(&mut stage, options),
             _ => offline::measure(&stage, options),
         }
         .with_context(|| format!("{part} could not be measured"))?;

@@ -62,7 +62,7 @@ impl Simulated {
         let received = Arc::new(Received::default());
         // As the real one asks.
         let paths = [
-            format!("{GROUP}/devices?fieldSelector=spec.nodeName%3D{node}"),
+            format!("{GROUP}/devices?fieldSelector=spec.nodeName%3D{node}&"),
             format!("{GROUP}/namespaces/{NAMESPACE}/devicemodels?"),
         ];
         let tasks = paths.map(|path| tokio::spawn(follow(api.clone(), path, Arc::clone(&received))));
@@ -89,46 +89,77 @@ pub async fn report(kubeconfig: &Path, node: &str, status: &Value) -> Result<u64
 }
 
 async fn follow(api: Api, path: String, received: Arc<Received>) {
+    let mut failures = 0;
     loop {
-        if let Err(error) = session(&api, &path, &received).await {
-            received.failures.fetch_add(1, Relaxed);
-            let _ = received.first_failure.set(format!("{error:#}"));
+        match list(&api, &path, &received).await {
+            Ok(mut version) => loop {
+                let end = watch(&api, &path, &mut version, &received).await;
+                failures = if end.is_ok() { 0 } else { failures + 1 };
+                if note(&received, end) {
+                    break;
+                }
+                wait(failures).await;
+            },
+            Err(error) => {
+                note(&received, Err(error));
+                failures += 1;
+            }
         }
-        // A fleet that lost its server at the same moment does not come back at the same moment.
-        tokio::time::sleep(Duration::from_millis(fastrand::u64(500..2_000))).await;
+        wait(failures).await;
     }
 }
 
-/// A list, and watches from there on until one fails.
-async fn session(api: &Api, path: &str, received: &Received) -> Result<()> {
-    let (list, bytes) = api.get(&format!("{path}&limit=500")).await?;
+/// Remembers a failure. Whether everything has to be listed anew: the server no longer knows that version.
+fn note(received: &Received, end: Result<()>) -> bool {
+    let Err(error) = end else { return false };
+    let text = format!("{error:#}");
+    let expired = text.contains("Expired") || text.contains("410");
+    received.failures.fetch_add(1, Relaxed);
+    let _ = received.first_failure.set(text);
+    expired
+}
+
+/// A fleet that lost its server at the same moment does not come back at the same moment.
+async fn wait(failures: u32) {
+    let seconds = match failures {
+        0 => fastrand::f64(),
+        n => 2_f64.powi(i32::try_from(n - 1).unwrap_or(6)).min(48.0) * (0.75 + 0.5 * fastrand::f64()),
+    };
+    tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
+}
+
+/// Returns the version to watch from.
+async fn list(api: &Api, path: &str, received: &Received) -> Result<String> {
+    let (list, bytes) = api.get(&format!("{path}limit=500")).await?;
     received.lists.fetch_add(1, Relaxed);
     received.list_bytes.fetch_add(bytes, Relaxed);
-    let mut version = list["metadata"]["resourceVersion"].as_str().context("no resourceVersion")?.to_owned();
-    loop {
-        let seconds = fastrand::u32(240..300);
-        let watch = format!(
-            "{path}&watch=1&allowWatchBookmarks=true&resourceVersion={version}&timeoutSeconds={seconds}"
-        );
-        let mut lines = api.watch(&watch).await?;
-        received.watches.fetch_add(1, Relaxed);
-        while let Some(line) = lines.next().await? {
-            let event: Value = serde_json::from_slice(&line)?;
-            let length = line.len() as u64;
-            match event["type"].as_str() {
-                Some("BOOKMARK") => {
-                    received.bookmarks.fetch_add(1, Relaxed);
-                    received.bookmark_bytes.fetch_add(length, Relaxed);
-                }
-                Some("ERROR") | None => anyhow::bail!("the watch says: {}", String::from_utf8_lossy(&line)),
-                Some(_) => {
-                    received.events.fetch_add(1, Relaxed);
-                    received.event_bytes.fetch_add(length, Relaxed);
-                }
+    Ok(list["metadata"]["resourceVersion"].as_str().context("no resourceVersion")?.to_owned())
+}
+
+/// One watch, to its end.
+async fn watch(api: &Api, path: &str, version: &mut String, received: &Received) -> Result<()> {
+    let seconds = fastrand::u32(270..310);
+    let watch =
+        format!("{path}watch=true&allowWatchBookmarks=true&timeoutSeconds={seconds}&resourceVersion={version}");
+    let mut lines = api.watch(&watch).await?;
+    received.watches.fetch_add(1, Relaxed);
+    while let Some(line) = lines.next().await? {
+        let event: Value = serde_json::from_slice(&line)?;
+        let length = line.len() as u64;
+        match event["type"].as_str() {
+            Some("BOOKMARK") => {
+                received.bookmarks.fetch_add(1, Relaxed);
+                received.bookmark_bytes.fetch_add(length, Relaxed);
             }
-            if let Some(newer) = event["object"]["metadata"]["resourceVersion"].as_str() {
-                newer.clone_into(&mut version);
+            Some("ERROR") | None => anyhow::bail!("the watch says: {}", String::from_utf8_lossy(&line)),
+            Some(_) => {
+                received.events.fetch_add(1, Relaxed);
+                received.event_bytes.fetch_add(length, Relaxed);
             }
         }
+        if let Some(newer) = event["object"]["metadata"]["resourceVersion"].as_str() {
+            newer.clone_into(version);
+        }
     }
+    Ok(())
 }
