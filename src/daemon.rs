@@ -32,7 +32,7 @@ pub struct Daemon {
     data: DataPath,
     publisher: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
-    /// Ours until the end.
+    /// Locked while the daemon runs.
     _state: Option<State>,
 }
 
@@ -43,6 +43,7 @@ impl Daemon {
     /// A setting that cannot be, a folder that is not there, an address that is taken.
     pub async fn start(settings: Settings, mappers: Vec<Arc<dyn Mapper>>) -> anyhow::Result<Self> {
         let name = settings.node()?;
+        // Before anything else: a second bridge must not touch a device.
         let state = settings.state.as_deref().map(|folder| State::open(folder, &name)).transpose()?;
         let Opened { mut source, sink, word, serve } =
             origin::open(&settings, &name, state.as_ref().map(State::folder)).await?;

@@ -29,7 +29,8 @@ pub struct Args {
     /// Serve only Devices of this namespace; may be given several times. All namespaces if left out.
     #[arg(long, env = "FIELDGATE_NAMESPACE", value_name = "NS", value_delimiter = ',')]
     namespace: Vec<String>,
-    /// A folder of the bridge's own, such as /var/lib/fieldgate: with it a restart needs no API server.
+    /// A folder of the bridge's own, such as /var/lib/fieldgate: with it a restart needs no API server, and its lock
+    /// refuses a second bridge.
     #[arg(long, env = "FIELDGATE_STATE", value_name = "DIR")]
     state: Option<PathBuf>,
     /// The MQTT broker, such as mqtt://host or mqtt://host:1883.
