@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     control::{
+        carry::is_same,
         document::Kind,
         sink::{Notice, Pending, StatusSink, Stored, Written},
     },
