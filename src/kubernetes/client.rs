@@ -283,3 +283,47 @@ pub fn encode(text: &str) -> String {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            failure::Kind,
+            testing::{Liar, Reply, kubeconfig, version},
+        },
+        *,
+    };
+
+    #[tokio::test]
+    async fn a_token_that_was_replaced_is_taken_at_once() {
+        let liar = Liar::start(|asked| match asked.token.as_str() {
+            "Bearer new" => version(),
+            _ => Reply::Text(401, "Unauthorized"),
+        })
+        .await;
+        let token = liar.kubeconfig.with_file_name("token");
+        std::fs::write(&token, "old").unwrap();
+        let url = std::fs::read_to_string(&liar.kubeconfig).unwrap();
+        let url = url.split("\"server\":\"").nth(1).unwrap().split('"').next().unwrap();
+        let link = Link::open(Some(&kubeconfig(url, Some(&token)))).await.unwrap();
+        let ask = Ask::get("get", "/version");
+        assert_eq!(link.ask(&ask).await.unwrap_err().kind, Kind::Unauthorized);
+        assert_eq!(liar.asked().len(), 2, "once more with a token read anew, then no more");
+        assert_eq!(link.ask(&ask).await.unwrap_err().kind, Kind::Unauthorized);
+        assert_eq!(liar.asked().len(), 3, "not read anew each time");
+        std::fs::write(&token, "new").unwrap();
+        tokio::time::sleep(RENEWAL).await;
+        link.ask(&ask).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_is_said() {
+        let error = |error: anyhow::Result<Link>| format!("{:#}", error.err().unwrap());
+        let none = error(Link::open(Some(Path::new("/no/such/file"))).await);
+        assert!(none.contains("kubeconfig file /no/such/file"), "{none}");
+        if std::env::var_os("KUBERNETES_SERVICE_HOST").is_none() {
+            let none = error(Link::open(None).await);
+            assert!(none.contains("--kubeconfig FILE"), "{none}");
+        }
+    }
+}

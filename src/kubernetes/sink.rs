@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use fieldgate_crds::DeviceStatus;
 use http::Method;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use tokio::time::timeout;
 
 use super::{
@@ -56,9 +56,8 @@ impl ClusterSink {
             content: Some("application/json-patch+json"),
             body: patch(&stored.uid, status),
         };
-        let answer = match timeout(PATIENCE, self.link.ask(&ask)).await {
-            Ok(answer) => answer,
-            Err(_) => return Written::Unknown(format!("no whole answer within {} s", PATIENCE.as_secs()), None),
+        let Ok(answer) = timeout(PATIENCE, self.link.ask(&ask)).await else {
+            return Written::Unknown(format!("no whole answer within {} s", PATIENCE.as_secs()), None);
         };
         let failure = match answer {
             Ok(body) => {
@@ -135,6 +134,23 @@ fn echoed(found: &Found, stored: &Stored, sent: &DeviceStatus) -> Written {
     Written::Confirmed
 }
 
+/// Whether two statuses are the same as JSON. The API server gives back 21.0 as 21.
+pub fn is_same(a: &DeviceStatus, b: &DeviceStatus) -> bool {
+    let text = |status: &DeviceStatus| serde_json::to_value(status).unwrap_or_default();
+    is_same_json(&text(a), &text(b))
+}
+
+fn is_same_json(a: &Json, b: &Json) -> bool {
+    match (a, b) {
+        (Json::Number(x), Json::Number(y)) => a == b || (x.is_f64() != y.is_f64() && x.as_f64() == y.as_f64()),
+        (Json::Array(x), Json::Array(y)) => x.len() == y.len() && x.iter().zip(y).all(|(x, y)| is_same_json(x, y)),
+        (Json::Object(x), Json::Object(y)) => {
+            x.len() == y.len() && x.iter().all(|(key, x)| y.get(key).is_some_and(|y| is_same_json(x, y)))
+        }
+        _ => a == b,
+    }
+}
+
 /// What a failure means for a status.
 fn refused(failure: Failure) -> Written {
     let wait: Option<Duration> = failure.wait;
@@ -149,9 +165,13 @@ fn refused(failure: Failure) -> Written {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
-    use super::{super::object::tests::device, *};
+    use super::{
+        super::{
+            object::tests::device,
+            testing::{Liar, Reply, not_found},
+        },
+        *,
+    };
 
     #[test]
     fn a_success_counts_only_if_the_answer_shows_it() {
@@ -193,6 +213,76 @@ mod tests {
             (Failure::of_answer(503, None, b""), Written::Unknown("answered 503".into(), None)),
         ] {
             assert_eq!(refused(failure), expected);
+        }
+    }
+
+    #[test]
+    fn numbers_are_the_same_however_they_are_written() {
+        for (a, b, same) in [
+            (json!({"a": [21.0]}), json!({"a": [21]}), true),
+            (json!(21.5), json!(21), false),
+            (json!(9_007_199_254_740_993_u64), json!(9_007_199_254_740_992_u64), false),
+            (json!({"a": 1, "b": 2}), json!({"a": 1}), false),
+            (json!("1"), json!(1), false),
+        ] {
+            assert_eq!(is_same_json(&a, &b), same, "{a} {b}");
+        }
+    }
+
+    async fn write(
+        reply: impl FnMut(&super::super::testing::Asked) -> Reply + Send + 'static,
+    ) -> (Written, Vec<String>) {
+        let liar = Liar::start(reply).await;
+        let sink = ClusterSink::new(liar.link().await, "gw-1", Arc::default());
+        let stored = Stored { uid: "u1".into(), generation: 1, version: "6".into(), status: DeviceStatus::default() };
+        let status = DeviceStatus { protocol: Some("virtual".into()), ..DeviceStatus::default() };
+        let written = sink.write(&DeviceId::new("plant", "a"), &stored, &status).await;
+        let confirmed = sink.stored(&DeviceId::new("plant", "a")).is_some();
+        assert_eq!(confirmed, written == Written::Confirmed, "what is confirmed is mirrored");
+        (written, liar.asked().into_iter().map(|asked| asked.what).collect())
+    }
+
+    #[tokio::test]
+    async fn a_patch_is_sent_once_whatever_the_answer_is() {
+        let mut json = device("a", "gw-1", "u1", 1);
+        json["status"] = json!({"protocol": "virtual"});
+        let (written, asked) = write(move |asked| {
+            assert_eq!(asked.body[0], json!({"op": "test", "path": "/metadata/uid", "value": "u1"}));
+            Reply::Json(200, json.clone())
+        })
+        .await;
+        let path = "PATCH /apis/fieldgate.dev/v1alpha1/namespaces/plant/devices/a/status?fieldManager=fieldgate";
+        assert_eq!((written, asked), (Written::Confirmed, vec![path.to_owned()]));
+        for (code, text) in [(503, "http2: client connection lost"), (429, ""), (504, ""), (502, ""), (500, "{}")] {
+            let (written, asked) = write(move |_| Reply::Text(code, text)).await;
+            assert!(matches!(written, Written::Unknown(_, _)), "{code}: {written:?}");
+            assert_eq!(asked.len(), 1, "{code}: {asked:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_write_without_an_answer_is_given_up_in_time() {
+        let start = tokio::time::Instant::now();
+        let (written, asked) = write(|_| Reply::Silence).await;
+        assert!(matches!(written, Written::Unknown(_, _)) && asked.len() == 1, "{written:?}");
+        assert!(start.elapsed() < PATIENCE + Duration::from_secs(3), "{:?}", start.elapsed());
+    }
+
+    #[tokio::test]
+    async fn another_object_of_that_name_is_not_written_to() {
+        let refuse = || Reply::Json(422, json!({"kind": "Status", "reason": "Invalid", "message": "m", "code": 422}));
+        for (what, now, expected) in [
+            ("another", Some("u2"), Written::Gone),
+            ("none", None, Written::Gone),
+            ("the same: it is the status", Some("u1"), Written::Refused("answered 422: m".into())),
+        ] {
+            let (written, asked) = write(move |asked| match now {
+                _ if asked.what.starts_with("PATCH") => refuse(),
+                Some(uid) => Reply::Json(200, device("a", "gw-1", uid, 1)),
+                None => not_found(),
+            })
+            .await;
+            assert_eq!((written, asked.len()), (expected, 2), "{what}");
         }
     }
 }
