@@ -17,6 +17,7 @@ use crate::{
         catalog::{Catalog, Judge},
         issue::Severity,
         report,
+        sink::Pending,
     },
     data::{self, BusHealth, DataPath, Node, Readiness},
     model::DeviceId,
@@ -32,6 +33,8 @@ pub struct Daemon {
     data: DataPath,
     publisher: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
+    /// What the source still has to do at the end.
+    finish: Option<Pending<'static, ()>>,
     /// Locked while the daemon runs.
     _state: Option<State>,
 }
@@ -45,7 +48,7 @@ impl Daemon {
         let name = settings.node()?;
         // Before anything else: a second bridge must not touch a device.
         let state = settings.state.as_deref().map(|folder| State::open(folder, &name)).transpose()?;
-        let Opened { mut source, sink, word, serve } =
+        let Opened { mut source, sink, api, finish, word, serve } =
             origin::open(&settings, &name, state.as_ref().map(State::folder)).await?;
         let listener = match settings.http.address()? {
             Some(address) => Some(http::bind(address).await?),
@@ -63,7 +66,7 @@ impl Daemon {
         let _ = facts.fleet.set(Arc::downgrade(&fleet));
         let reports = sink.map(|sink| (sink, Arc::<report::Counts>::default()));
         let counts = reports.as_ref().map(|(_, counts)| counts.clone());
-        let pages = Arc::new(Pages::new(fleet.clone(), data.clone(), counts));
+        let pages = Arc::new(Pages::new(fleet.clone(), data.clone(), counts, api));
 
         let judge = Judge::new(mappers, serve);
         let (served, loaded) = (fleet.clone(), pages.clone());
@@ -90,7 +93,7 @@ impl Daemon {
             tracing::info!(address = %listener.local_addr()?, "Listening for HTTP.");
             tasks.push(tokio::spawn(http::serve(listener, pages)));
         }
-        Ok(Self { fleet, data, publisher, tasks, _state: state })
+        Ok(Self { fleet, data, publisher, tasks, finish, _state: state })
     }
 
     /// Stops in order within this time: no more polls (half of it at most), then what the broker still takes, then goodbye.
@@ -103,6 +106,11 @@ impl Daemon {
         self.data.stop(within.saturating_sub(start.elapsed()));
         if let Err(error) = self.publisher.await {
             tracing::error!(%error, "The publisher broke down.");
+        }
+        if let Some(finish) = self.finish
+            && tokio::time::timeout_at(start + within, finish).await.is_err()
+        {
+            tracing::warn!("What is to be kept for the next start was not written in time.");
         }
     }
 }
