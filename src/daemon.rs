@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use mapper_api::Mapper;
 use tokio::{task::JoinHandle, time::Instant};
 
@@ -15,13 +15,12 @@ use crate::{
     control::{
         apply::Fleet,
         catalog::{Catalog, Judge},
-        files::FileSource,
         issue::Severity,
-        source::Source,
     },
     data::{self, BusHealth, DataPath, Node, Readiness},
     model::DeviceId,
     observe::{http, pages::Pages},
+    origin::{self, Opened},
     settings::Settings,
     state::State,
 };
@@ -45,16 +44,15 @@ impl Daemon {
         let name = settings.node()?;
         // Before anything else: a second bridge must not touch a device.
         let state = settings.state.as_deref().map(|folder| State::open(folder, &name)).transpose()?;
-        let folder =
-            settings.devices.clone().context("no devices: give --devices DIR, or `devices` in the settings file")?;
-        let mut source: Box<dyn Source> = Box::new(FileSource::new(folder)?);
+        let Opened { mut source, sink: _, word, serve } =
+            origin::open(&settings, &name, state.as_ref().map(State::folder)).await?;
         let listener = match settings.http.address()? {
             Some(address) => Some(http::bind(address).await?),
             None => None,
         };
         let node = Node {
             name: name.clone(),
-            source: "files".into(),
+            source: word.into(),
             protocols: mappers.iter().map(|m| m.name().to_owned()).collect(),
         };
         let facts = Arc::new(Facts::default());
@@ -64,7 +62,7 @@ impl Daemon {
         let _ = facts.fleet.set(Arc::downgrade(&fleet));
         let pages = Arc::new(Pages::new(fleet.clone(), data.clone()));
 
-        let judge = Judge::new(mappers, settings.node);
+        let judge = Judge::new(mappers, serve);
         let (served, loaded) = (fleet.clone(), pages.clone());
         let mut tasks = vec![tokio::spawn(async move {
             let mut catalog = Catalog::default();
