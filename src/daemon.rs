@@ -2,13 +2,17 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    pin::Pin,
     sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
     time::Duration,
 };
 
 use anyhow::anyhow;
 use mapper_api::Mapper;
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
 
 use crate::{
     bus::{Buses, Options},
@@ -31,6 +35,8 @@ pub struct Daemon {
     data: DataPath,
     publisher: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
+    /// What the source has left to do.
+    end: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// Locked while the daemon runs.
     _state: Option<State>,
 }
@@ -44,7 +50,7 @@ impl Daemon {
         let name = settings.node()?;
         // Before anything else: a second bridge must not touch a device.
         let state = settings.state.as_deref().map(|folder| State::open(folder, &name)).transpose()?;
-        let Opened { mut source, sink: _, word, serve } =
+        let Opened { mut source, sink: _, end, word, serve } =
             origin::open(&settings, &name, state.as_ref().map(State::folder)).await?;
         let listener = match settings.http.address()? {
             Some(address) => Some(http::bind(address).await?),
@@ -84,15 +90,26 @@ impl Daemon {
             tracing::info!(address = %listener.local_addr()?, "Listening for HTTP.");
             tasks.push(tokio::spawn(http::serve(listener, pages)));
         }
-        Ok(Self { fleet, data, publisher, tasks, _state: state })
+        Ok(Self { fleet, data, publisher, tasks, end, _state: state })
     }
 
     /// Stops in order within this time: no more polls (half of it at most), then what the broker still takes, then goodbye.
     pub async fn stop(self, within: Duration) {
         self.tasks.iter().for_each(JoinHandle::abort);
-        let (start, for_buses) = (Instant::now(), within / 2);
-        if tokio::time::timeout(for_buses, self.fleet.stop()).await.is_err() {
-            tracing::warn!("A bus did not end its exchange within {for_buses:?}.");
+        let (start, half) = (Instant::now(), within / 2);
+        let end = async {
+            if let Some(end) = self.end {
+                end.await;
+            }
+        };
+        let (buses, end) = tokio::join!(timeout(half, self.fleet.stop()), timeout(half, end));
+        if buses.is_err() {
+            tracing::warn!("A bus did not end its exchange within {half:?}.");
+        }
+        if end.is_err() {
+            tracing::warn!(
+                "The objects were not on disk within {half:?}; a restart without a network may serve older ones."
+            );
         }
         self.data.stop(within.saturating_sub(start.elapsed()));
         if let Err(error) = self.publisher.await {

@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    pin::Pin,
     sync::Arc,
 };
 
@@ -18,6 +19,8 @@ pub struct Opened {
     pub source: Box<dyn Source>,
     /// Where statuses go, if the source takes them.
     pub sink: Option<Arc<dyn StatusSink>>,
+    /// What is left to do at an orderly stop, when no more sets are taken.
+    pub end: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// As the node's announcement names it.
     pub word: &'static str,
     /// Whose Devices are served.
@@ -42,6 +45,7 @@ pub async fn open(settings: &Settings, node: &str, state: Option<&Path>) -> anyh
         Wanted::Folder(folder) => Ok(Opened {
             source: Box::new(FileSource::new(folder)?),
             sink: None,
+            end: None,
             word: "files",
             serve: settings.node.clone().map_or(Serve::All, Serve::Node),
         }),
@@ -73,6 +77,7 @@ async fn cluster(settings: &Kubernetes, node: &str, state: Option<&Path>) -> any
     Ok(Opened {
         source: Box::new(cluster.source),
         sink: Some(cluster.sink),
+        end: cluster.kept.map(|kept| Box::pin(async move { kept.flush().await }) as _),
         word: "kubernetes",
         serve: Serve::Own(node.to_owned()),
     })

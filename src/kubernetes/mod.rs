@@ -39,6 +39,8 @@ pub struct Cluster {
     pub source: source::ClusterSource,
     /// The way back for statuses.
     pub sink: Arc<sink::ClusterSink>,
+    /// Writes what is kept, as at an orderly stop.
+    pub kept: Option<kept::Flush>,
 }
 
 /// Opens the way to an API server, which may be away. With a folder, what was kept there is served at once.
@@ -53,13 +55,14 @@ pub async fn open(settings: &Kubernetes, node: &str, state: Option<&Path>) -> an
             let shown = folder.display().to_string();
             let (kept, objects, damaged) = kept::Kept::open(&folder).with_context(|| format!("the folder {shown}"))?;
             for line in damaged {
-                tracing::warn!("{shown}: {line}");
+                tracing::warn!("{line}");
             }
             Some((kept, objects))
         }
         None => None,
     };
+    let flush = kept.as_ref().map(|(kept, _)| kept.flusher());
     let mirror = Arc::new(mirror::Mirror::default());
     let source = source::ClusterSource::new(link.clone(), settings, node, mirror.clone(), kept);
-    Ok(Cluster { source, sink: Arc::new(sink::ClusterSink::new(link, node, mirror)) })
+    Ok(Cluster { source, sink: Arc::new(sink::ClusterSink::new(link, node, mirror)), kept: flush })
 }
