@@ -8,7 +8,10 @@ use std::{
 
 use anyhow::anyhow;
 use mapper_api::Mapper;
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
 
 use crate::{
     bus::{Buses, Options},
@@ -99,18 +102,24 @@ impl Daemon {
     /// Stops in order within this time: no more polls (half of it at most), then what the broker still takes, then goodbye.
     pub async fn stop(self, within: Duration) {
         self.tasks.iter().for_each(JoinHandle::abort);
-        let (start, for_buses) = (Instant::now(), within / 2);
-        if tokio::time::timeout(for_buses, self.fleet.stop()).await.is_err() {
-            tracing::warn!("A bus did not end its exchange within {for_buses:?}.");
+        let (start, half) = (Instant::now(), within / 2);
+        let finish = async {
+            if let Some(finish) = self.finish {
+                finish.await;
+            }
+        };
+        let (buses, finished) = tokio::join!(timeout(half, self.fleet.stop()), timeout(half, finish));
+        if buses.is_err() {
+            tracing::warn!("A bus did not end its exchange within {half:?}.");
+        }
+        if finished.is_err() {
+            tracing::warn!(
+                "The objects were not on disk within {half:?}; a restart without a network may serve older ones."
+            );
         }
         self.data.stop(within.saturating_sub(start.elapsed()));
         if let Err(error) = self.publisher.await {
             tracing::error!(%error, "The publisher broke down.");
-        }
-        if let Some(finish) = self.finish
-            && tokio::time::timeout_at(start + within, finish).await.is_err()
-        {
-            tracing::warn!("What is to be kept for the next start was not written in time.");
         }
     }
 }

@@ -56,7 +56,7 @@ pub async fn open(settings: &Kubernetes, node: &str, state: Option<&Path>) -> an
             let shown = folder.display().to_string();
             let (kept, objects, damaged) = kept::Kept::open(&folder).with_context(|| format!("the folder {shown}"))?;
             for line in damaged {
-                tracing::warn!("{shown}: {line}");
+                tracing::warn!("{line}");
             }
             Some((kept, objects))
         }
