@@ -1,105 +1,31 @@
 //! The resources on a real API server: applied, explained, refused in words that a person understands, and read back as
 //! the very objects that the file source reads.
 //!
-//! The server is `hardware-tests/kube-apiserver`: built on first use, on free ports, gone with the test.
+//! The server is that of `hardware_tests::cluster`: built on first use, gone with the test.
 
 #![allow(clippy::unwrap_used)] // all of it is a test
 
-use std::{
-    fs,
-    io::{BufRead, BufReader, Write},
-    path::{Path, PathBuf},
-    process::{Child, ChildStdin, Command, Output, Stdio},
-    thread,
-    time::{Duration, Instant},
-};
+use std::{fs, path::PathBuf, process::Output};
 
 use fieldgate::control::yaml;
+use hardware_tests::cluster::{self, Options, root};
 use serde_json::{Value as Json, json};
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-struct Server {
-    child: Child,
-    /// The server ends when this does.
-    _alive: Option<ChildStdin>,
-    folder: PathBuf,
-    kubeconfig: String,
-}
+struct Server(cluster::Server);
 
 impl Server {
-    fn start() -> Self {
-        let parts = root().join("hardware-tests/kube-apiserver");
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("cargo's folder is below target");
-        let cache = target.join("kube-apiserver");
-        let built = Command::new(parts.join("build")).arg(&cache).status().expect("bash runs the build");
-        assert!(built.success(), "the API server cannot be built; try: {}", parts.join("build").display());
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("kube-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        let log = fs::File::create(folder.join("log")).unwrap();
-        let mut child = Command::new(cache.join("kube-apiserver"))
-            .arg(&folder)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .expect("the API server starts");
-        let alive = child.stdin.take();
-        let mut kubeconfig = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut kubeconfig).unwrap();
-        let kubeconfig = kubeconfig.trim().to_owned();
-        assert!(!kubeconfig.is_empty(), "{}", fs::read_to_string(folder.join("log")).unwrap());
-        Self { child, _alive: alive, folder, kubeconfig }
-    }
-
     /// Runs kubectl with this text on its standard input.
     fn kubectl(&self, arguments: &[&str], input: &str) -> Output {
-        let mut child = Command::new("kubectl")
-            .args(arguments)
-            .env("KUBECONFIG", &self.kubeconfig)
-            .env("KUBECACHEDIR", self.folder.join("cache"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("kubectl is installed: https://kubernetes.io/docs/tasks/tools/");
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        child.wait_with_output().unwrap()
+        self.0.kubectl().run(arguments, input).unwrap()
     }
 
     fn ok(&self, arguments: &[&str]) -> String {
-        let output = self.kubectl(arguments, "");
-        let (out, error) = (text(&output.stdout), text(&output.stderr));
-        assert!(output.status.success(), "kubectl {}: {out}{error}", arguments.join(" "));
-        out
-    }
-
-    /// Waits until the server tells of a new resource: it does so a moment after it has established it. What kubectl
-    /// keeps of the time before is thrown away.
-    fn publishes(&self, path: &str, part: &str) {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while !text(&self.kubectl(&["get", "--raw", path], "").stdout).contains(part) {
-            assert!(Instant::now() < deadline, "{path} does not tell of {part}");
-            thread::sleep(Duration::from_millis(100));
-        }
-        let _ = fs::remove_dir_all(self.folder.join("cache"));
+        self.0.kubectl().ok(arguments).unwrap()
     }
 
     /// What the server says of an object that it must not take.
     fn refused(&self, object: &Json) -> String {
-        let output = self.kubectl(&["create", "-f", "-"], &object.to_string());
-        assert!(!output.status.success(), "accepted: {object}");
-        text(&output.stderr)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.folder);
+        self.0.kubectl().refused("default", &object.to_string()).unwrap()
     }
 }
 
@@ -133,14 +59,10 @@ fn one(property: &Json) -> Json {
 /// A test of its own for each claim would start a server for each; starting one takes seconds.
 #[test]
 fn the_resources_hold_on_a_real_api_server() {
-    let server = Server::start();
-    let crds = root().join("crds");
-    for file in ["device.yaml", "devicemodel.yaml"] {
-        server.ok(&["apply", "-f", crds.join(file).to_str().unwrap()]);
-    }
-    server.ok(&["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"]);
-    server.publishes("/apis/fieldgate.dev/v1alpha1", "devicemodels");
-    server.publishes("/openapi/v3/apis/fieldgate.dev/v1alpha1", "DeviceModel");
+    // It lists what stands in the namespace `default`: a server of its own.
+    let server = cluster::Server::start(&Options { own: true, ..Options::default() }).unwrap();
+    server.kubectl().define(&cluster::crds()).unwrap();
+    let server = Server(server);
     explains_the_fields(&server);
     both_readings_give_the_same_objects(&server);
     the_other_reading_is_kubectls(&server);

@@ -5,6 +5,7 @@
 
 pub mod broker;
 pub mod child;
+pub mod cluster;
 pub mod figure;
 pub mod gateway;
 pub mod proc;

@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use fieldgate_crds::{DeviceStatus, condition};
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 use super::{
     catalog::Catalog,
     diff::{Change, diff},
+    held::Held,
     issue::Issue,
     keeper::{Keeper, Writer},
     leave::{Nobody, safe_values, write_safe},
@@ -61,6 +63,8 @@ struct Running {
     lane: Arc<Lane>,
     watch: Arc<Watch>,
     keeper: Option<Arc<Keeper<Lines>>>,
+    /// What was told of the properties that are told only so often.
+    held: Vec<(PointId, Duration, Held)>,
 }
 
 /// A device as `/devices` shows it.
@@ -216,7 +220,10 @@ impl Fleet {
         if let Some(keeper) = &keeper {
             keeper.write_blind();
         }
-        Running { device: device.clone(), lane, watch, keeper }
+        let timed = (0..).zip(&device.properties).filter(|(_, property)| !property.access.can_write());
+        let held =
+            timed.filter_map(|(point, property)| Some((point, property.report_every?, Held::default()))).collect();
+        Running { device: device.clone(), lane, watch, keeper, held }
     }
 
     /// Writes the safe values of a device that was deleted or has moved. For that it stays on its bus, unpolled and under
@@ -302,16 +309,22 @@ impl Subjects for Fleet {
 
 impl Entry {
     fn shown(&mut self, id: &DeviceId) -> Shown {
+        // Before the values are looked at: what changes from here on is news again.
+        if let Some(running) = &self.running {
+            running.held.iter().for_each(|(point, ..)| running.watch.wait(*point, false));
+        }
         let live = self.running.as_ref().map(|running| (running.device.clone(), running.lane.view()));
-        let facts = self.facts(live.as_ref());
+        let (facts, later) = self.facts(live.as_ref());
         self.status = status(&self.status, &facts, &mut self.flaps, Stamp::now());
-        let again = [&self.flaps.reachable, &self.flaps.synced].into_iter().filter_map(|flap| flap.again()).min();
+        let flaps = [self.flaps.reachable.again(), self.flaps.synced.again()];
+        let again = flaps.into_iter().flatten().chain(later).min();
         Shown { id: id.clone(), status: self.status.clone(), live, again }
     }
 
-    fn facts(&self, view: Option<&(Arc<Device>, View)>) -> Facts {
+    /// What is known, and when a reported value has waited long enough.
+    fn facts(&mut self, view: Option<&(Arc<Device>, View)>) -> (Facts, Option<Instant>) {
         let mut facts = Facts { generation: self.generation, refused: self.refused.clone(), ..Facts::default() };
-        let Some((device, view)) = view else { return facts };
+        let (Some((device, view)), Some(running)) = (view, &mut self.running) else { return (facts, None) };
         facts.running = true;
         facts.protocol = Some(device.bound.protocol());
         facts.reachable = match view.availability.offline {
@@ -320,19 +333,28 @@ impl Entry {
             Some(reason) => Some(Err(reason)),
         };
         facts.bus = format!("{}:{}", device.bound.protocol(), device.bound.bus_key());
-        facts.words = self.running.as_ref().map(|running| running.watch.words()).unwrap_or_default();
-        let kept = self.running.iter().filter_map(|r| r.keeper.as_ref()).flat_map(|keeper| keeper.state());
+        facts.words = running.watch.words();
+        let kept = running.keeper.iter().flat_map(|keeper| keeper.state());
         facts.sync = kept.map(|(point, sync)| (device.property(point).name.to_string(), sync)).collect();
-        let properties = device.properties.iter().zip(&view.properties);
-        let writable = properties.filter(|(property, _)| property.access.can_write());
+        let found = |point: PointId| {
+            let (property, seen) = (device.property(point), &view.properties[usize::from(point)]);
+            seen.value.as_ref().map(|(value, _)| property.json(value))
+        };
+        let writable = (0..).zip(&device.properties).filter(|(_, property)| property.access.can_write());
         facts.reported = writable
-            .map(|(property, seen)| {
-                let found = seen.value.as_ref().map(|(value, _)| property.json(value));
+            .map(|(point, property)| {
                 let desired = property.desired.as_ref().map(|desired| property.json(&desired.value));
-                (property.name.to_string(), found, desired)
+                (property.name.to_string(), found(point), desired)
             })
             .collect();
-        facts
+        let (now, mut later) = (Instant::now(), None);
+        for (point, every, held) in &mut running.held {
+            let (told, again) = held.see(found(*point), *every, now);
+            running.watch.wait(*point, again.is_some());
+            later = [later, again].into_iter().flatten().min();
+            facts.reported.push((device.property(*point).name.to_string(), told, None));
+        }
+        (facts, later)
     }
 }
 
@@ -353,3 +375,7 @@ impl Shown {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "apply_tests.rs"]
+mod tests;

@@ -13,6 +13,7 @@ pub mod files;
 pub mod fix;
 pub mod flap;
 pub mod heads;
+pub mod held;
 pub mod issue;
 pub mod judge;
 pub mod keeper;

@@ -1,11 +1,11 @@
-//! Notices on the bus task what may change a device's status: whether it answers, and what its writable properties hold.
+//! Notices on the bus task what may change a device's status: whether it answers, and what the properties hold that are reported.
 //! It compares a fingerprint before it does anything else: a device at rest costs no lock and no allocation.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
 };
 
@@ -24,21 +24,42 @@ const APART: u64 = 0x9e37_79b9_7f4a_7c15;
 /// What was last seen of one device.
 pub struct Watch {
     mark: Arc<Mark>,
-    /// The points whose value stands in the status, ascending, each with the fingerprint of what was found last.
-    found: Box<[(PointId, AtomicU64)]>,
+    /// The points whose value stands in the status, ascending.
+    found: Box<[Found]>,
     /// The fingerprint of the reason why the device is offline.
     offline: AtomicU64,
     /// The first failure of that reason, in its mapper's words.
     words: Mutex<Box<str>>,
 }
 
+struct Found {
+    point: PointId,
+    /// It is told only so often.
+    timed: bool,
+    /// It changed, and will be looked at when its time has come: further changes are no news.
+    waits: AtomicBool,
+    /// The fingerprint of what was found last.
+    print: AtomicU64,
+}
+
+impl Found {
+    /// Whether that is news.
+    fn is(&self, print: u64) -> bool {
+        changed(&self.print, print) && !(self.timed && self.waits.swap(true, Relaxed))
+    }
+}
+
 impl Watch {
     /// A watch of this device, which was so far offline for this reason; `words` as of an earlier [`Watch::words`].
     pub fn new(mark: Arc<Mark>, device: &Device, offline: Option<&'static str>, words: Box<str>) -> Self {
-        let points = (0..).zip(&device.properties).filter(|(_, property)| property.access.can_write());
+        let points = (0..).zip(&device.properties).filter_map(|(point, property)| {
+            let timed = !property.access.can_write();
+            let found = Found { point, timed, waits: AtomicBool::new(false), print: AtomicU64::new(NONE) };
+            (!timed || property.report_every.is_some()).then_some(found)
+        });
         Self {
             mark,
-            found: points.map(|(point, _)| (point, AtomicU64::new(NONE))).collect(),
+            found: points.collect(),
             offline: AtomicU64::new(offline.map_or(NONE, hash)),
             words: Mutex::new(words),
         }
@@ -50,13 +71,25 @@ impl Watch {
         self.words.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether a changed value of this point waits for its time.
+    pub fn wait(&self, point: PointId, waits: bool) {
+        if let Some(found) = self.found(point) {
+            found.waits.store(waits, Relaxed);
+        }
+    }
+
+    fn found(&self, point: PointId) -> Option<&Found> {
+        let place = self.found.binary_search_by_key(&point, |found| found.point);
+        place.ok().map(|place| &self.found[place])
+    }
+
     /// An answer came. `offline` is asked only if the device was offline before.
     pub fn answered(&self, points: &[Decoded], offline: impl FnOnce() -> Option<&'static str>) {
         let mut touched = false;
         if !self.found.is_empty() {
             for Decoded { point, result } in points {
-                if let Ok(place) = self.found.binary_search_by_key(point, |(point, _)| *point) {
-                    touched |= changed(&self.found[place].1, fingerprint(result));
+                if let Some(found) = self.found(*point) {
+                    touched |= found.is(fingerprint(result));
                 }
             }
         }
@@ -72,12 +105,11 @@ impl Watch {
     pub fn failed(&self, points: &[PointId], kind: ErrorKind, words: &str, offline: Option<&'static str>) {
         let mut touched = false;
         for point in points {
-            let Ok(place) = self.found.binary_search_by_key(point, |(point, _)| *point) else { continue };
-            let found = &self.found[place].1;
+            let Some(found) = self.found(*point) else { continue };
             // An answer that does not fit hides the value; silence shows the last good one again.
-            match (kind, found.load(Relaxed)) {
-                (ErrorKind::BadData, _) => touched |= changed(found, REFUSED),
-                (_, REFUSED) => touched |= changed(found, NONE),
+            match (kind, found.print.load(Relaxed)) {
+                (ErrorKind::BadData, _) => touched |= found.is(REFUSED),
+                (_, REFUSED) => touched |= found.is(NONE),
                 _ => {}
             }
         }

@@ -40,8 +40,8 @@ impl Mirror {
         {
             return;
         }
-        let same = before
-            .is_some_and(|b| b.uid == found.uid && b.generation == found.generation && b.status == found.status);
+        let same =
+            before.is_some_and(|b| b.uid == found.uid && b.generation == found.generation && b.status == found.status);
         let stored = Stored {
             uid: found.uid.clone(),
             generation: found.generation,
@@ -95,7 +95,10 @@ pub fn is_older(version: &str, than: &str) -> bool {
 mod tests {
     use serde_json::json;
 
-    use super::{super::object::{self, tests::device}, *};
+    use super::{
+        super::object::{self, tests::device},
+        *,
+    };
     use crate::control::document::Kind;
 
     fn found(version: &str, protocol: &str) -> Found {

@@ -94,12 +94,7 @@ pub async fn reflect(link: Arc<Link>, scope: Scope, query: Query, mut dice: fast
 }
 
 /// Lists, and tells all of it. Returns the version to watch from; none if nobody listens any more.
-async fn list(
-    link: &Link,
-    scope: &Scope,
-    query: &Query,
-    out: &mpsc::Sender<Told>,
-) -> Result<Option<String>, Failure> {
+async fn list(link: &Link, scope: &Scope, query: &Query, out: &mpsc::Sender<Told>) -> Result<Option<String>, Failure> {
     let mut list = List::new(link, query, scope.kind);
     while let Some(found) = list.next().await? {
         if out.send(Told::Seen(Seen::Somewhere, found)).await.is_err() {

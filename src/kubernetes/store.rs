@@ -173,7 +173,10 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::object::{self, tests::device}, *};
+    use super::{
+        super::object::{self, tests::device},
+        *,
+    };
 
     fn found(name: &str, node: &str, uid: &str, generation: i64) -> Found {
         object::read(Kind::Device, &device(name, node, uid, generation).to_string()).unwrap()
@@ -194,7 +197,11 @@ mod tests {
         assert!(Arc::ptr_eq(&before[0].text, &store.texts()[0].text));
         assert_eq!(store.offer(&found("a", "gw-1", "u1", 2), Seen::Changed), Offered::New);
         assert_eq!(store.offer(&found("a", "gw-1", "u1", 1), Seen::Somewhere), Offered::Ignored, "it is old");
-        assert_eq!(store.offer(&found("a", "gw-1", "u1", 1), Seen::Changed), Offered::New, "the API server was restored");
+        assert_eq!(
+            store.offer(&found("a", "gw-1", "u1", 1), Seen::Changed),
+            Offered::New,
+            "the API server was restored"
+        );
         assert_eq!(store.offer(&found("a", "gw-1", "u2", 1), Seen::Somewhere), Offered::New, "another device");
     }
 

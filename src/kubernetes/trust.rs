@@ -56,7 +56,10 @@ pub fn proves_presence(answer: &Result<impl AsRef<[u8]>, Failure>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::object::{self, tests::device}, *};
+    use super::{
+        super::object::{self, tests::device},
+        *,
+    };
 
     fn found(node: &str, uid: &str, generation: i64) -> Found {
         object::read(Kind::Device, &device("a", node, uid, generation).to_string()).unwrap()
@@ -95,7 +98,8 @@ mod tests {
     fn a_cache_does_not_pass_for_the_api_server() {
         let text = |code, body: &str| Err(Failure::of_answer(code, None, body.as_bytes()));
         let forbidden = r#"{"kind":"Status","reason":"Forbidden","message":"no","code":403}"#;
-        let local = r#"{"kind":"Status","reason":"BadRequest","message":"local proxy does not support request","code":400}"#;
+        let local =
+            r#"{"kind":"Status","reason":"BadRequest","message":"local proxy does not support request","code":400}"#;
         for (what, answer, proves) in [
             ("a version", Ok(r#"{"gitVersion":"v1.37.2"}"#.to_owned()), true),
             ("forbidden by the API server", text(403, forbidden), true),
