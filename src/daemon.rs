@@ -16,6 +16,7 @@ use crate::{
         apply::Fleet,
         catalog::{Catalog, Judge},
         issue::Severity,
+        report,
     },
     data::{self, BusHealth, DataPath, Node, Readiness},
     model::DeviceId,
@@ -44,7 +45,7 @@ impl Daemon {
         let name = settings.node()?;
         // Before anything else: a second bridge must not touch a device.
         let state = settings.state.as_deref().map(|folder| State::open(folder, &name)).transpose()?;
-        let Opened { mut source, sink: _, word, serve } =
+        let Opened { mut source, sink, word, serve } =
             origin::open(&settings, &name, state.as_ref().map(State::folder)).await?;
         let listener = match settings.http.address()? {
             Some(address) => Some(http::bind(address).await?),
@@ -60,7 +61,9 @@ impl Daemon {
             .map_err(|errors| anyhow!(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
         let fleet = Fleet::new(Buses::new(Options::of_node(&name)), data.clone());
         let _ = facts.fleet.set(Arc::downgrade(&fleet));
-        let pages = Arc::new(Pages::new(fleet.clone(), data.clone()));
+        let reports = sink.map(|sink| (sink, Arc::<report::Counts>::default()));
+        let counts = reports.as_ref().map(|(_, counts)| counts.clone());
+        let pages = Arc::new(Pages::new(fleet.clone(), data.clone(), counts));
 
         let judge = Judge::new(mappers, serve);
         let (served, loaded) = (fleet.clone(), pages.clone());
@@ -80,6 +83,9 @@ impl Daemon {
                 loaded.loaded();
             }
         })];
+        if let Some((sink, counts)) = reports {
+            tasks.push(tokio::spawn(report::run(fleet.clone(), sink, counts)));
+        }
         if let Some(listener) = listener {
             tracing::info!(address = %listener.local_addr()?, "Listening for HTTP.");
             tasks.push(tokio::spawn(http::serve(listener, pages)));

@@ -170,9 +170,13 @@ impl Fleet {
                 }
             }
         }
-        for (_, gone) in entries.extract_if(.., |id, _| !catalog.devices.contains_key(id)) {
-            gone.mark.touch();
-        }
+        entries.retain(|id, entry| {
+            let stays = catalog.devices.contains_key(id);
+            if !stays {
+                entry.mark.touch();
+            }
+            stays
+        });
         for (id, device) in &catalog.devices {
             let entry = entries.entry(id.clone()).or_insert_with(|| self.entry(id));
             let generation = catalog.generation(id);

@@ -190,7 +190,7 @@ impl Said {
 
 /// A reason as conditions spell it: `badData` is `BadData`. What an API server would refuse is left out.
 fn camel(reason: &str) -> String {
-    let mut letters = reason.chars().filter(|c| c.is_ascii_alphanumeric()).skip_while(char::is_ascii_digit);
+    let mut letters = reason.chars().filter(char::is_ascii_alphanumeric).skip_while(char::is_ascii_digit);
     let Some(first) = letters.next() else { return "Unspecified".into() };
     std::iter::once(first.to_ascii_uppercase()).chain(letters).collect()
 }

@@ -51,8 +51,11 @@ impl Touched {
             let marks = std::mem::take(&mut *self.marks.lock().unwrap_or_else(PoisonError::into_inner));
             if !marks.is_empty() {
                 // Cleared before anybody looks at the device: what changes from here on marks it again.
-                marks.iter().for_each(|mark| mark.listed.store(false, Ordering::Release));
-                return marks.iter().map(|mark| mark.id.clone()).collect();
+                let taken = marks.iter().map(|mark| {
+                    mark.listed.store(false, Ordering::Release);
+                    mark.id.clone()
+                });
+                return taken.collect();
             }
             self.wake.notified().await;
         }

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     control::{
+        carry::is_same,
         document::Kind,
         sink::{Notice, Pending, StatusSink, Stored, Written},
     },
@@ -121,15 +122,14 @@ fn patch(uid: &str, status: &DeviceStatus) -> Bytes {
 
 /// What a success is worth.
 fn echoed(found: &Found, stored: &Stored, sent: &DeviceStatus) -> Written {
-    let text = |status: &DeviceStatus| serde_json::to_value(status).unwrap_or_default();
     let unknown = |message: &str| Written::Unknown(message.to_owned(), None);
-    if text(&found.status) != text(sent) {
+    if !is_same(&found.status, sent) {
         return unknown("it was accepted but not stored: the answer shows another status (a cache in between?)");
     }
     if is_older(&found.version, &stored.version) {
         return unknown("the answer shows an object older than the one known (a cache in between?)");
     }
-    if found.version == stored.version && text(&stored.status) != text(sent) {
+    if found.version == stored.version && !is_same(&stored.status, sent) {
         return unknown("the answer shows what was sent, but the object is no newer (an echo of a cache?)");
     }
     Written::Confirmed

@@ -15,7 +15,10 @@ use super::{
     metrics::{Kind, Page},
 };
 use crate::{
-    control::apply::{Fleet, Shown},
+    control::{
+        apply::{Fleet, Shown},
+        report,
+    },
     data::{self, DataPath, Readiness},
 };
 
@@ -23,13 +26,14 @@ use crate::{
 pub struct Pages {
     fleet: Arc<Fleet>,
     data: DataPath,
+    reports: Option<Arc<report::Counts>>,
     loaded: AtomicBool,
 }
 
 impl Pages {
-    /// Pages on this fleet and this data path.
-    pub fn new(fleet: Arc<Fleet>, data: DataPath) -> Self {
-        Self { fleet, data, loaded: AtomicBool::new(false) }
+    /// Pages on this fleet, this data path, and the statuses on their way if the source takes them.
+    pub fn new(fleet: Arc<Fleet>, data: DataPath, reports: Option<Arc<report::Counts>>) -> Self {
+        Self { fleet, data, reports, loaded: AtomicBool::new(false) }
     }
 
     /// The first whole set of devices is at work.
@@ -85,6 +89,9 @@ impl Site for Pages {
         one("fieldgate_resident_memory_bytes", Kind::Gauge, "Resident memory.", data::rss_bytes());
         self.bus_metrics(&mut page);
         self.device_metrics(&mut page);
+        if let Some(counts) = &self.reports {
+            status_metrics(&mut page, counts);
+        }
         page.finish()
     }
 }
@@ -128,6 +135,17 @@ impl Pages {
             metric.sample(&[("namespace", &shown.id.namespace), ("device", &shown.id.name)], u8::from(ready));
         }
     }
+}
+
+fn status_metrics(page: &mut Page, counts: &report::Counts) {
+    let mut metric =
+        page.metric("fieldgate_status_writes_total", Kind::Counter, "Statuses sent to the API server, by outcome.");
+    for (outcome, count) in counts.writes() {
+        metric.sample(&[("outcome", outcome)], count);
+    }
+    let waiting = u64::try_from(counts.waiting()).unwrap_or(u64::MAX);
+    page.metric("fieldgate_status_waiting", Kind::Gauge, "Devices whose newest status is not stored yet.")
+        .sample(&[], waiting);
 }
 
 fn device(shown: &Shown) -> Value {
