@@ -99,7 +99,10 @@ async fn a_desired_value_reaches_the_device_and_who_refuses_is_told_from_who_is_
     assert_eq!(condition(&good, "Synced")["reason"], "Synced");
     let reported = |object: &Json| object["status"]["reported"]["setpoint"] == json!({"value": 215, "desired": 215});
     stage.stored("good", "reported", reported).await;
-    stage.kubectl.ok(&["wait", "--for=condition=Synced", "--timeout=60s", "-n", &stage.namespace, "device/good"]).unwrap();
+    stage
+        .kubectl
+        .ok(&["wait", "--for=condition=Synced", "--timeout=60s", "-n", &stage.namespace, "device/good"])
+        .unwrap();
 
     let stubborn = stage.is("stubborn", "Synced", "False").await;
     assert_eq!(condition(&stubborn, "Synced")["reason"], "Refused", "{stubborn:#}");
