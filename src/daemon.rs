@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use mapper_api::Mapper;
 use tokio::{task::JoinHandle, time::Instant};
 
@@ -15,14 +15,14 @@ use crate::{
     control::{
         apply::Fleet,
         catalog::{Catalog, Judge},
-        files::FileSource,
         issue::Severity,
-        source::Source,
     },
     data::{self, BusHealth, DataPath, Node, Readiness},
     model::DeviceId,
     observe::{http, pages::Pages},
+    origin::{self, Opened},
     settings::Settings,
+    state::State,
 };
 
 /// A running daemon.
@@ -31,6 +31,8 @@ pub struct Daemon {
     data: DataPath,
     publisher: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
+    /// Locked while the daemon runs.
+    _state: Option<State>,
 }
 
 impl Daemon {
@@ -40,16 +42,17 @@ impl Daemon {
     /// A setting that cannot be, a folder that is not there, an address that is taken.
     pub async fn start(settings: Settings, mappers: Vec<Arc<dyn Mapper>>) -> anyhow::Result<Self> {
         let name = settings.node()?;
-        let folder =
-            settings.devices.clone().context("no devices: give --devices DIR, or `devices` in the settings file")?;
-        let mut source: Box<dyn Source> = Box::new(FileSource::new(folder)?);
+        // Before anything else: a second bridge must not touch a device.
+        let state = settings.state.as_deref().map(|folder| State::open(folder, &name)).transpose()?;
+        let Opened { mut source, sink: _, word, serve } =
+            origin::open(&settings, &name, state.as_ref().map(State::folder)).await?;
         let listener = match settings.http.address()? {
             Some(address) => Some(http::bind(address).await?),
             None => None,
         };
         let node = Node {
             name: name.clone(),
-            source: "files".into(),
+            source: word.into(),
             protocols: mappers.iter().map(|m| m.name().to_owned()).collect(),
         };
         let facts = Arc::new(Facts::default());
@@ -59,7 +62,7 @@ impl Daemon {
         let _ = facts.fleet.set(Arc::downgrade(&fleet));
         let pages = Arc::new(Pages::new(fleet.clone(), data.clone()));
 
-        let judge = Judge::new(mappers, settings.node);
+        let judge = Judge::new(mappers, serve);
         let (served, loaded) = (fleet.clone(), pages.clone());
         let mut tasks = vec![tokio::spawn(async move {
             let mut catalog = Catalog::default();
@@ -81,7 +84,7 @@ impl Daemon {
             tracing::info!(address = %listener.local_addr()?, "Listening for HTTP.");
             tasks.push(tokio::spawn(http::serve(listener, pages)));
         }
-        Ok(Self { fleet, data, publisher, tasks })
+        Ok(Self { fleet, data, publisher, tasks, _state: state })
     }
 
     /// Stops in order within this time: no more polls (half of it at most), then what the broker still takes, then goodbye.

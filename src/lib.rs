@@ -24,5 +24,7 @@ pub mod data;
 pub mod kubernetes;
 pub mod model;
 pub mod observe;
+pub mod origin;
 pub mod registry;
 pub mod settings;
+pub mod state;

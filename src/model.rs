@@ -112,6 +112,10 @@ pub struct Property {
     pub max_age: Duration,
     /// The wanted value.
     pub desired: Option<Desired>,
+    /// What is written when the device is deleted or moves to another node.
+    pub safe: Option<Safe>,
+    /// How often its value may be reported in the status; none if never, or if it is reported anyway.
+    pub report_every: Option<Duration>,
     /// Which readings are published.
     pub publish: Publish,
 }
@@ -150,6 +154,15 @@ pub struct Desired {
     pub tolerance: Option<f64>,
     /// What to do when the device no longer holds it.
     pub on_drift: OnDrift,
+}
+
+/// The value that a device is left with, in both forms.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Safe {
+    /// As the spec gives it.
+    pub value: Value,
+    /// As it is written: unscaled, rounded, of the wire's type.
+    pub raw: Value,
 }
 
 /// Which readings are published. The default lets every reading pass.

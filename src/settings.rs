@@ -155,7 +155,7 @@ impl Settings {
             Err(error) => found.push(Finding::at(root, error)),
         }
         let mut places = Places::default();
-        places.add(name.into(), documents.roots.iter().collect());
+        places.add(0, name.into(), &documents.roots);
         issues.into_iter().chain(found.into_iter().map(|finding| places.issue(finding))).collect()
     }
 

@@ -130,6 +130,7 @@ fn device_spec(spec: &mut Value, fragments: &[Fragment]) {
     own.remove("x-kubernetes-preserve-unknown-fields");
     own.insert("required".to_owned(), json!(["name"]));
     untyped(&mut item["properties"]["desired"]);
+    untyped(&mut item["properties"]["safe"]);
     untyped(&mut item["properties"]["publish"]["properties"]["deadband"]);
     item["properties"]["labels"]["maxProperties"] = json!(256);
     for f in fragments {

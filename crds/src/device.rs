@@ -108,6 +108,15 @@ pub struct Property {
     /// What to do when the device no longer holds the desired value; `repair` if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_drift: Option<OnDrift>,
+    /// The value that is written when the Device is deleted or moves to another node: a number, true, false or a
+    /// string. Nothing is written if left out, nor when only the bridge stops.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub safe: Option<Value>,
+    /// How often the value may be reported in the Device's status, such as `5m`; at least `10s`. It is not reported if
+    /// left out, and costs a write to the API server in each interval in which it changed. The values of writable
+    /// properties are always reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report_every: Option<Duration>,
     /// Which readings are published; every one if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publish: Option<Publish>,

@@ -9,6 +9,7 @@ use common::{
     broker::Broker,
     plant::{Plant, Probe},
     subscriber::Subscriber,
+    until,
 };
 use fieldgate::data::Version;
 use mapper_modbus::Table::HoldingRegister;
@@ -109,4 +110,71 @@ async fn what_the_device_already_holds_is_not_written() {
         bank.read(*unit, 20).await;
         assert_eq!(bank.writes(*unit), []);
     }
+}
+
+/// The property of a device that is to be left at 5, whatever is desired.
+fn valve(desired: &str) -> String {
+    format!(
+        "type: int16, scale: 0.1, access: readWrite, desired: {desired}, safe: 0.5, \
+         modbus: {{ table: holdingRegister, register: 4 }}"
+    )
+}
+
+#[tokio::test]
+async fn a_deleted_device_is_left_in_its_safe_state_and_nothing_else_is() {
+    let broker = Broker::start("");
+    let bank = Probe::new([1, 2, 3], &[2]);
+    let plant = Plant::start(bank.clone()).await;
+    let folder = Folder::new();
+    let put = |name: &str, unit: u8, head: &str, desired: &str| {
+        let text = device(name, &plant.endpoint(unit), &[("valve", &valve(desired))]);
+        folder.write(&format!("{name}.yaml"), &text.replace("spec:", &format!("spec:\n  {head}")));
+    };
+    // Unit 2 refuses every write, unit 9 never answers.
+    for (name, unit) in [("boiler", 1), ("stubborn", 2), ("mover", 3), ("silent", 9)] {
+        put(name, unit, "nodeName: gw-1", "7");
+    }
+    let written = |value: u16| vec![(HoldingRegister, 4, vec![value])];
+    let mut bridge = Bridge::start(folder.path(), &broker.url()).await;
+    for name in ["boiler", "mover"] {
+        bridge.shows(&format!("default/{name}"), "synced", |d| condition(d, "Synced")["reason"] == "Synced").await;
+    }
+    bridge.shows("default/stubborn", "refused", |d| condition(d, "Synced")["reason"] == "Refused").await;
+
+    // An edit replaces the device, which is no deletion.
+    put("boiler", 1, "nodeName: gw-1", "8");
+    until("the new desired value", async || (bank.writes(1).len() == 2).then_some(())).await;
+    assert_eq!(bank.writes(1)[1..], written(80));
+    assert_eq!(bank.writes(3), written(70));
+
+    put("mover", 3, "nodeName: gw-2", "7");
+    folder.remove("stubborn.yaml");
+    folder.remove("silent.yaml");
+    until("the safe value of the one that moves", async || (bank.writes(3).len() == 2).then_some(())).await;
+    assert_eq!(bank.writes(3)[1..], written(5));
+    let told = |device: &'static str, what: &'static str| {
+        let bridge = &bridge;
+        async move {
+            let says = |line: &str| line.contains(&format!("default/{device}\"")) && line.contains(what);
+            until(&format!("{device}: {what}"), async || bridge.log().lines().any(says).then_some(())).await;
+        }
+    };
+    told("mover", "Wrote a safe value.").await;
+    told("stubborn", "Safe value not written: the device refused it").await;
+    told("silent", "Safe value not written: ").await;
+    let before = bank.reads(1);
+    bank.read(1, before + 10).await;
+
+    // Deleted, and made again.
+    folder.remove("boiler.yaml");
+    until("the safe value", async || (bank.writes(1).len() == 3).then_some(())).await;
+    assert_eq!(bank.writes(1)[2..], written(5));
+    put("boiler", 1, "nodeName: gw-1", "9");
+    until("the desired value", async || (bank.writes(1).len() == 4).then_some(())).await;
+    assert_eq!(bank.writes(1)[3..], written(90));
+
+    // The bridge stops: the device goes on as it is.
+    bridge.signal("TERM");
+    assert!(bridge.ended().await.success());
+    assert_eq!(bank.writes(1).len(), 4);
 }

@@ -120,6 +120,26 @@ fn the_resources_are_types_without_client_runtime_or_protocol() {
     assert!(found.is_empty(), "fieldgate-crds depends on {found:?}");
 }
 
+#[test]
+fn without_its_feature_there_is_no_kubernetes_client() {
+    let features = ["--no-default-features", "--features", "modbus,virtual,demo"];
+    let args =
+        ["tree", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}", "--package", "fieldgate"];
+    let tree = output(env!("CARGO"), &[&args[..], &features].concat());
+    let packages = tree.lines().filter_map(|line| Some(line.split_whitespace().next()?.to_owned())).collect();
+    let found = forbidden(&packages, &["kube-client", "kube-runtime", "rustls", "ring"]);
+    assert!(found.is_empty(), "the daemon depends on {found:?} without the feature kubernetes");
+}
+
+#[test]
+fn the_kubernetes_client_stays_in_its_room() {
+    for path in files("src/*.rs").into_iter().filter(|path| !path.starts_with("src/kubernetes/")) {
+        let source = fs::read_to_string(root().join(&path)).expect(&path);
+        let found = program_text(&source).find(|(_, line)| line.contains("kube::") || line.contains("k8s_openapi"));
+        assert!(found.is_none(), "{path}:{} names the client; only src/kubernetes/ does", found.map_or(0, |f| f.0));
+    }
+}
+
 /// The lines of `directions.txt`: where the daemon may name a protocol, each with its reason.
 fn allowed() -> BTreeMap<String, String> {
     let list = fs::read_to_string(root().join("hardware-tests/tests/directions.txt")).expect("directions.txt");

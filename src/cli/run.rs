@@ -12,6 +12,7 @@ use crate::{daemon::Daemon, observe::log, settings::Settings};
 Examples:
   fieldgate run --devices devices/ --broker mqtt://localhost
   fieldgate run --config fieldgate.yaml --node gw-1
+  fieldgate run --kubeconfig ~/.kube/config --node gw-1 --state /var/lib/fieldgate --broker mqtt://localhost
   FIELDGATE_BROKER=mqtt://10.0.0.2 fieldgate run --devices devices/ --log debug
 
 A flag overrides its FIELDGATE_ variable, which overrides the file. Edited device files take effect by themselves.")]
@@ -19,13 +20,26 @@ pub struct Args {
     /// The folder with the devices' YAML.
     #[arg(long, env = "FIELDGATE_DEVICES", value_name = "DIR")]
     devices: Option<PathBuf>,
+    /// Take the devices from the Kubernetes API server of the kubeconfig or, in a pod, of its own cluster.
+    #[arg(long, env = "FIELDGATE_KUBERNETES")]
+    kubernetes: bool,
+    /// A kubeconfig file that leads to the API server with the devices. (Implies --kubernetes.)
+    #[arg(long, env = "FIELDGATE_KUBECONFIG", value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Serve only Devices of this namespace; may be given several times. All namespaces if left out.
+    #[arg(long, env = "FIELDGATE_NAMESPACE", value_name = "NS", value_delimiter = ',')]
+    namespace: Vec<String>,
+    /// A folder of the bridge's own, such as /var/lib/fieldgate: with it a restart needs no API server, and its lock
+    /// refuses a second bridge.
+    #[arg(long, env = "FIELDGATE_STATE", value_name = "DIR")]
+    state: Option<PathBuf>,
     /// The MQTT broker, such as mqtt://host or mqtt://host:1883.
     #[arg(long, env = "FIELDGATE_BROKER", value_name = "URL")]
     broker: Option<String>,
     /// The settings file.
     #[arg(long, env = "FIELDGATE_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// This node's name; only Devices without nodeName or with this one are served then.
+    /// This node's name; with files, only Devices without nodeName or with this one are served then.
     #[arg(long, env = "FIELDGATE_NODE", value_name = "NAME")]
     node: Option<String>,
     /// Where to listen for HTTP: address and port, or off. 127.0.0.1:9464 if left out.
@@ -46,6 +60,14 @@ impl Args {
     fn settings(self) -> anyhow::Result<Settings> {
         let mut settings = self.config.as_deref().map(Settings::read).transpose()?.unwrap_or_default();
         settings.devices = self.devices.or(settings.devices);
+        settings.state = self.state.or(settings.state);
+        if self.kubernetes || self.kubeconfig.is_some() || !self.namespace.is_empty() {
+            let kubernetes = settings.kubernetes.get_or_insert_default();
+            kubernetes.kubeconfig = self.kubeconfig.or(kubernetes.kubeconfig.take());
+            if !self.namespace.is_empty() {
+                kubernetes.namespaces = self.namespace;
+            }
+        }
         settings.node = self.node.or(settings.node);
         settings.mqtt.broker = self.broker.unwrap_or(settings.mqtt.broker);
         settings.http.listen = self.http.unwrap_or(settings.http.listen);

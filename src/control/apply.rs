@@ -3,17 +3,29 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
-use fieldgate_crds::{DeviceStatus, Time, condition};
+use fieldgate_crds::{DeviceStatus, condition};
 use mapper_api::{Decoded, PointId, Value};
+use tokio::time::Instant;
 
 use super::{
     catalog::Catalog,
     diff::{Change, diff},
+    held::Held,
+    issue::Issue,
     keeper::{Keeper, Writer},
-    status::{Facts, status},
+    leave::{Nobody, safe_values, write_safe},
+    report::{Account, Subjects},
+    sink::Pending,
+    status::{Facts, Flaps, status},
+    touched::{Mark, Touched},
+    watch::Watch,
 };
 use crate::{
     bus::{BusStats, Buses, Failure, Member, Observer, WriteOutcome},
@@ -27,25 +39,32 @@ pub struct Fleet {
     lines: Arc<Lines>,
     data: DataPath,
     entries: Mutex<BTreeMap<DeviceId, Entry>>,
+    /// How many devices were left in a safe state.
+    left: AtomicU64,
+    touched: Arc<Touched>,
 }
 
 /// The buses, shared by the fleet and its keepers; none once stopped.
 struct Lines(Mutex<Option<Buses>>);
 
 /// One wanted device.
-#[derive(Default)]
 struct Entry {
+    mark: Arc<Mark>,
     running: Option<Running>,
     /// Why the spec last seen is not at work.
     refused: Option<(&'static str, String)>,
     generation: i64,
     status: DeviceStatus,
+    flaps: Flaps,
 }
 
 struct Running {
     device: Arc<Device>,
     lane: Arc<Lane>,
+    watch: Arc<Watch>,
     keeper: Option<Arc<Keeper<Lines>>>,
+    /// What was told of the properties that are told only so often.
+    held: Vec<(PointId, Duration, Held)>,
 }
 
 /// A device as `/devices` shows it.
@@ -56,11 +75,14 @@ pub struct Shown {
     pub status: DeviceStatus,
     /// The device at work and its live values.
     pub live: Option<(Arc<Device>, View)>,
+    /// When its status may change although nothing happens.
+    again: Option<Instant>,
 }
 
 /// One poll, every consumer.
 struct Fan {
     lane: Arc<Lane>,
+    watch: Arc<Watch>,
     keeper: Option<Arc<Keeper<Lines>>>,
 }
 
@@ -70,10 +92,12 @@ impl Observer for Fan {
         if let Some(keeper) = &self.keeper {
             keeper.answered(at, points);
         }
+        self.watch.answered(points, || self.lane.offline());
     }
 
     fn failed(&self, at: Stamp, points: &[PointId], failure: &Failure, misses: u32) {
         self.lane.failed(at, points, failure, misses);
+        self.watch.failed(points, failure.kind, &failure.message, self.lane.offline());
     }
 
     fn skipped(&self, periods: u64) {
@@ -102,7 +126,8 @@ impl Writer for Lines {
 impl Fleet {
     /// A fleet without devices.
     pub fn new(buses: Buses, data: DataPath) -> Arc<Self> {
-        Arc::new(Self { lines: Arc::new(Lines(Mutex::new(Some(buses)))), data, entries: Mutex::default() })
+        let lines = Arc::new(Lines(Mutex::new(Some(buses))));
+        Arc::new(Self { lines, data, entries: Mutex::default(), left: AtomicU64::new(0), touched: Arc::default() })
     }
 
     /// Makes what runs equal to what is wanted. A device whose spec did not change is not touched, and a device whose
@@ -110,10 +135,8 @@ impl Fleet {
     pub fn apply(self: &Arc<Self>, catalog: &Catalog) {
         let mut entries = self.entries();
         let running = entries.iter().filter_map(|(id, e)| Some((id.clone(), e.running.as_ref()?.device.clone())));
-        let served = catalog.devices.iter().filter(|(id, _)| !catalog.displaced.contains(*id));
-        let wanted = served.map(|(id, device)| (id.clone(), device.as_ref().ok().cloned()));
-        let (running, wanted) = (running.collect(), wanted.collect());
-        let changes = diff(&running, &wanted);
+        let running: BTreeMap<DeviceId, Arc<Device>> = running.collect();
+        let changes = diff(&running, catalog.at_work());
         // Whoever moves leaves first: a line with new settings opens when all have left the old one.
         for change in &changes {
             if let Change::Replace(device) = change
@@ -126,33 +149,46 @@ impl Fleet {
             match change {
                 Change::Stop(id) => {
                     tracing::info!(device = %id, "Device removed.");
+                    // Whoever only lost its bus to another device is not gone.
+                    let gone = running.get(&id).filter(|old| catalog.uid(&id) != Some(&*old.uid));
+                    if let Some(device) = gone {
+                        self.leave_safe(device);
+                    }
                     self.lines.with(|buses| buses.leave(&id));
                     let moved = catalog.elsewhere.contains(&id);
                     self.data.remove(&id, if moved { Leaving::Moved } else { Leaving::Deleted });
-                    entries.remove(&id);
+                    if let Some(entry) = entries.remove(&id) {
+                        entry.mark.touch();
+                    }
                 }
                 Change::Start(device) | Change::Replace(device) => {
                     tracing::info!(device = %device.id, bus = %device.bound.bus_key(), generation = device.generation, "Device taken on.");
-                    let entry = entries.entry(device.id.clone()).or_default();
+                    let entry = entries.entry(device.id.clone()).or_insert_with(|| self.entry(&device.id));
                     let before = entry.running.take();
-                    entry.running = Some(self.start(&device, before.and_then(|running| running.keeper).as_deref()));
+                    entry.running = Some(self.start(&device, &entry.mark, before.as_ref()));
+                    entry.mark.touch();
                 }
             }
         }
-        entries.retain(|id, _| catalog.devices.contains_key(id));
+        for (_, gone) in entries.extract_if(.., |id, _| !catalog.devices.contains_key(id)) {
+            gone.mark.touch();
+        }
         for (id, device) in &catalog.devices {
-            let entry = entries.entry(id.clone()).or_default();
-            entry.generation = catalog.generation(id);
-            let refused = device.as_ref().err().map(|issues| {
-                let messages = issues.iter().map(|issue| format!("{}: {}", issue.path, issue.message));
-                ("Config", messages.collect::<Vec<_>>().join("; "))
-            });
+            let entry = entries.entry(id.clone()).or_insert_with(|| self.entry(id));
+            let generation = catalog.generation(id);
+            let refused = device
+                .as_ref()
+                .err()
+                .map(|issues| ("Config", issues.iter().map(Issue::said).collect::<Vec<_>>().join("; ")));
             if entry.refused != refused
                 && let Some((_, message)) = &refused
             {
                 tracing::warn!(device = %id, "Device not accepted: {message}");
             }
-            entry.refused = refused;
+            if (entry.generation, &entry.refused) != (generation, &refused) {
+                entry.mark.touch();
+            }
+            (entry.generation, entry.refused) = (generation, refused);
         }
         drop(entries);
         if catalog.incomplete {
@@ -161,20 +197,62 @@ impl Fleet {
         self.data.devices_changed();
     }
 
-    fn start(self: &Arc<Self>, device: &Arc<Device>, before: Option<&Keeper<Lines>>) -> Running {
+    fn entry(&self, id: &DeviceId) -> Entry {
+        let mark = Mark::new(id.clone(), &self.touched);
+        let (generation, status, flaps) = (0, DeviceStatus::default(), Flaps::default());
+        Entry { mark, running: None, refused: None, generation, status, flaps }
+    }
+
+    fn start(self: &Arc<Self>, device: &Arc<Device>, mark: &Arc<Mark>, before: Option<&Running>) -> Running {
         let lane = self.data.put(device.clone());
-        let (told, data) = (Arc::downgrade(&lane), self.data.clone());
-        let keeper = Keeper::new(device, self.lines.clone(), before, move |kept| {
+        let (told, data, touched) = (Arc::downgrade(&lane), self.data.clone(), mark.clone());
+        let kept = before.and_then(|before| before.keeper.as_deref());
+        let keeper = Keeper::new(device, self.lines.clone(), kept, move |kept| {
             tell_sync(&told, kept);
             data.devices_changed();
+            touched.touch();
         });
-        let observer = Arc::new(Fan { lane: lane.clone(), keeper: keeper.clone() });
+        let words = before.map(|before| before.watch.words()).unwrap_or_default();
+        let watch = Arc::new(Watch::new(mark.clone(), device, lane.offline(), words));
+        let observer = Arc::new(Fan { lane: lane.clone(), watch: watch.clone(), keeper: keeper.clone() });
         let (id, bound, groups) = (device.id.clone(), device.bound.clone(), device.poll_groups());
         self.lines.with(|buses| buses.join(Member { id, bound, groups, observer }));
         if let Some(keeper) = &keeper {
             keeper.write_blind();
         }
-        Running { device: device.clone(), lane, keeper }
+        let timed = (0..).zip(&device.properties).filter(|(_, property)| !property.access.can_write());
+        let held =
+            timed.filter_map(|(point, property)| Some((point, property.report_every?, Held::default()))).collect();
+        Running { device: device.clone(), lane, watch, keeper, held }
+    }
+
+    /// Writes the safe values of a device that was deleted or has moved. For that it stays on its bus, unpolled and under
+    /// a name that nobody else can have, so that it holds up neither its successor nor anything else.
+    fn leave_safe(self: &Arc<Self>, device: &Arc<Device>) {
+        let values = safe_values(device);
+        if values.is_empty() {
+            return;
+        }
+        let id = &device.id;
+        let number = self.left.fetch_add(1, Ordering::Relaxed);
+        let at = DeviceId::new(&id.namespace, &format!("{} (leaving, {number})", id.name));
+        let member =
+            Member { id: at.clone(), bound: device.bound.clone(), groups: Vec::new(), observer: Arc::new(Nobody) };
+        // Sent here and now: what a successor of the same name writes comes after it.
+        let first = self.lines.with(|buses| {
+            buses.join(member);
+            buses.write(&at, values)
+        });
+        let Some(first) = first else { return };
+        let (lines, device, fleet) = (self.lines.clone(), device.clone(), Arc::downgrade(self));
+        tokio::spawn(async move {
+            let replaced = || {
+                let fleet = fleet.upgrade();
+                fleet.is_none_or(|fleet| fleet.entries().get(&device.id).is_some_and(|entry| entry.running.is_some()))
+            };
+            write_safe(&device, &at, first, &*lines, replaced).await;
+            lines.with(|buses| buses.leave(&at));
+        });
     }
 
     fn entries(&self) -> MutexGuard<'_, BTreeMap<DeviceId, Entry>> {
@@ -188,16 +266,7 @@ impl Fleet {
 
     /// Every device with its status and live values, computed now. A status changes only with what it tells.
     pub fn devices(&self) -> Vec<Shown> {
-        let now = Time(jiff::Timestamp::now());
-        let mut entries = self.entries();
-        entries
-            .iter_mut()
-            .map(|(id, entry)| {
-                let view = entry.running.as_ref().map(|running| (running.device.clone(), running.lane.view()));
-                entry.status = status(&entry.status, &entry.facts(view.as_ref()), &now);
-                Shown { id: id.clone(), status: entry.status.clone(), live: view }
-            })
-            .collect()
+        self.entries().iter_mut().map(|(id, entry)| entry.shown(id)).collect()
     }
 
     /// Ends all buses, each after the sequence in flight.
@@ -217,10 +286,45 @@ fn tell_sync(lane: &Weak<Lane>, kept: &[(PointId, bool)]) {
     }
 }
 
+impl Subjects for Fleet {
+    fn touched(&self) -> Pending<'_, Vec<DeviceId>> {
+        if self.touched.ask() {
+            self.entries().values().for_each(|entry| entry.mark.touch());
+        }
+        Box::pin(self.touched.next())
+    }
+
+    fn account(&self, device: &DeviceId) -> Option<Account> {
+        let shown = self.entries().get_mut(device)?.shown(device);
+        let live = shown.live.as_ref();
+        let unread = live.iter().flat_map(|(_, view)| &view.properties).filter(|seen| seen.reason == "notRead");
+        Some(Account {
+            uid: live.map(|(device, _)| device.uid.clone()),
+            unread: unread.map(|seen| seen.name.clone()).collect(),
+            status: shown.status,
+            again: shown.again,
+        })
+    }
+}
+
 impl Entry {
-    fn facts(&self, view: Option<&(Arc<Device>, View)>) -> Facts {
+    fn shown(&mut self, id: &DeviceId) -> Shown {
+        // Before the values are looked at: what changes from here on is news again.
+        if let Some(running) = &self.running {
+            running.held.iter().for_each(|(point, ..)| running.watch.wait(*point, false));
+        }
+        let live = self.running.as_ref().map(|running| (running.device.clone(), running.lane.view()));
+        let (facts, later) = self.facts(live.as_ref());
+        self.status = status(&self.status, &facts, &mut self.flaps, Stamp::now());
+        let flaps = [self.flaps.reachable.again(), self.flaps.synced.again()];
+        let again = flaps.into_iter().flatten().chain(later).min();
+        Shown { id: id.clone(), status: self.status.clone(), live, again }
+    }
+
+    /// What is known, and when a reported value has waited long enough.
+    fn facts(&mut self, view: Option<&(Arc<Device>, View)>) -> (Facts, Option<Instant>) {
         let mut facts = Facts { generation: self.generation, refused: self.refused.clone(), ..Facts::default() };
-        let Some((device, view)) = view else { return facts };
+        let (Some((device, view)), Some(running)) = (view, &mut self.running) else { return (facts, None) };
         facts.running = true;
         facts.protocol = Some(device.bound.protocol());
         facts.reachable = match view.availability.offline {
@@ -228,18 +332,29 @@ impl Entry {
             Some("notRead") => None,
             Some(reason) => Some(Err(reason)),
         };
-        let kept = self.running.iter().filter_map(|r| r.keeper.as_ref()).flat_map(|keeper| keeper.state());
+        facts.bus = format!("{}:{}", device.bound.protocol(), device.bound.bus_key());
+        facts.words = running.watch.words();
+        let kept = running.keeper.iter().flat_map(|keeper| keeper.state());
         facts.sync = kept.map(|(point, sync)| (device.property(point).name.to_string(), sync)).collect();
-        let properties = device.properties.iter().zip(&view.properties);
-        let writable = properties.filter(|(property, _)| property.access.can_write());
+        let found = |point: PointId| {
+            let (property, seen) = (device.property(point), &view.properties[usize::from(point)]);
+            seen.value.as_ref().map(|(value, _)| property.json(value))
+        };
+        let writable = (0..).zip(&device.properties).filter(|(_, property)| property.access.can_write());
         facts.reported = writable
-            .map(|(property, seen)| {
-                let found = seen.value.as_ref().map(|(value, _)| property.json(value));
+            .map(|(point, property)| {
                 let desired = property.desired.as_ref().map(|desired| property.json(&desired.value));
-                (property.name.to_string(), found, desired)
+                (property.name.to_string(), found(point), desired)
             })
             .collect();
-        facts
+        let (now, mut later) = (Instant::now(), None);
+        for (point, every, held) in &mut running.held {
+            let (told, again) = held.see(found(*point), *every, now);
+            running.watch.wait(*point, again.is_some());
+            later = [later, again].into_iter().flatten().min();
+            facts.reported.push((device.property(*point).name.to_string(), told, None));
+        }
+        (facts, later)
     }
 }
 
@@ -260,3 +375,7 @@ impl Shown {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "apply_tests.rs"]
+mod tests;

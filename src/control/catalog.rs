@@ -1,47 +1,31 @@
-//! From a set of files to devices: parse, merge with the models, validate, settle conflicts. Pure.
+//! From a set of texts to devices: which object has which name, each judged with its model, conflicts settled. Pure.
 //!
-//! A device whose merged spec is as it was keeps its very [`Arc`], so that what changed is seen by comparing pointers.
+//! Only one tree is held at a time, and those of the models that are asked for. A text that is the very same as in the
+//! set before is not parsed again, unless the model of one of its devices has changed. A device whose merged spec is as
+//! it was keeps its very [`Arc`], so that what changed is seen by comparing pointers.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet, btree_map::Entry},
-    hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
 
-use mapper_api::Mapper;
-use serde_json::Value as Json;
-
+pub use super::judge::{Judge, Serve};
 use super::{
     conflicts,
-    crd::Schemas,
-    document::{self, Document, Kind},
-    issue::{Finding, Issue, Places, Severity},
-    resolve, schema,
-    source::{Objects, SourceText},
-    validate::{self, Identity, Verdict},
-    yaml::{self, Documents, Mark, Node},
+    document::Kind,
+    heads::{self, Head, Scan},
+    issue::Issue,
+    judge::{Basis, Judged, Place},
+    schema,
+    source::{Objects, Origin, SourceText},
+    yaml::{Documents, Node},
 };
 use crate::model::{Device, DeviceId};
-
-/// What files are judged by: the mappers of this binary, their schemas, and the node that is served.
-pub struct Judge {
-    mappers: Vec<Arc<dyn Mapper>>,
-    schemas: Schemas,
-    node: Option<String>,
-}
-
-impl Judge {
-    /// A judge for these mappers. With a node, devices that name another are left out.
-    pub fn new(mappers: Vec<Arc<dyn Mapper>>, node: Option<String>) -> Self {
-        let schemas = Schemas::of(&mappers);
-        Self { mappers, schemas, node }
-    }
-}
 
 /// The devices of one set.
 #[derive(Default)]
 pub struct Catalog {
-    /// Every device of this node: ready to run, or what is wrong with it.
+    /// Every device that is served here: ready to run, or what is wrong with it.
     pub devices: BTreeMap<DeviceId, Result<Arc<Device>, Vec<Issue>>>,
     /// Everything there is to say, by file and line; the devices' mistakes among it.
     pub issues: Vec<Issue>,
@@ -49,310 +33,275 @@ pub struct Catalog {
     pub elsewhere: Vec<DeviceId>,
     /// Something could not be read and has no last good text: there may be devices that are not listed here.
     pub incomplete: bool,
-    /// Those of the refused that lost their bus to another device: not even their last accepted spec can go on.
-    pub displaced: BTreeSet<DeviceId>,
     /// How many models the set holds.
     pub models: usize,
-    generations: BTreeMap<DeviceId, (u64, i64)>,
+    at_work: BTreeMap<DeviceId, Arc<Device>>,
+    origin: Origin,
+    scans: BTreeMap<Arc<str>, Arc<Scan>>,
+    judged: BTreeMap<DeviceId, Arc<Judged>>,
 }
-
-struct Object<'a> {
-    document: Document<'a>,
-    spec: &'a Node,
-    /// Mistakes in its head.
-    head: Vec<Finding>,
-}
-
-type Named<'a> = BTreeMap<DeviceId, Object<'a>>;
 
 impl Catalog {
-    /// How often the merged spec of a device has changed, from 1; 0 for one that is not in the set.
-    pub fn generation(&self, id: &DeviceId) -> i64 {
-        self.generations.get(id).map_or(0, |(_, generation)| *generation)
-    }
-
-    /// The catalogue of a set. Devices whose spec is as in `previous` are taken over from there.
+    /// The catalogue of a set. What did not change is taken over from `previous`.
     pub fn build(objects: &Objects, judge: &Judge, previous: &Self) -> Self {
-        let parsed = Parsed::read(objects);
-        let mut build = Build { judge, places: parsed.places(), found: parsed.found.clone(), catalog: Self::default() };
-        let (models, devices) = build.sort_out(&parsed);
-        for (id, model) in &models {
-            build.model(id, model);
+        let mut build = Build::new(objects, judge, previous);
+        for number in order(objects) {
+            build.text(number);
         }
-        build.catalog.models = models.len();
-        let mut nodes = BTreeMap::new();
-        for (id, device) in &devices {
-            if build.device(id, device, &models, previous)
-                && let Some(node) = device.spec.get("protocol")
-            {
-                nodes.insert(id.clone(), node);
-            }
+        for (number, index) in std::mem::take(&mut build.waiting) {
+            build.device(number, index, true);
         }
-        build.conflicts(&nodes, previous);
-        build.catalog.incomplete =
-            objects.error.is_some() || objects.texts.iter().any(|f| f.error.is_some() && f.text.is_empty());
-        build.finish(objects)
+        build.settle();
+        build.finish()
+    }
+
+    /// What is to be at work: each accepted device, and for a refused one its last accepted spec, as long as it is the
+    /// same resource and can have its bus.
+    pub fn at_work(&self) -> &BTreeMap<DeviceId, Arc<Device>> {
+        &self.at_work
+    }
+
+    /// The generation of a device's spec as the resource counts it; of files, how often the merged spec has changed, from
+    /// 1. 0 for a device that is not served, or not known yet.
+    pub fn generation(&self, id: &DeviceId) -> i64 {
+        self.judged.get(id).map_or(0, |judged| judged.generation)
+    }
+
+    /// The identity of a device's resource, accepted or not.
+    pub fn uid(&self, id: &DeviceId) -> Option<&str> {
+        self.judged.get(id).map(|judged| &*judged.uid)
     }
 }
 
-/// The documents of every file.
-struct Parsed {
-    files: Vec<(Arc<str>, Documents)>,
-    found: Vec<Finding>,
-}
-
-impl Parsed {
-    fn read(objects: &Objects) -> Self {
-        let mut parsed = Self { files: Vec::new(), found: Vec::new() };
-        for (number, file) in (0..).zip(&objects.texts) {
-            let documents =
-                if is_settings(&file.name) { Ok(Documents::default()) } else { yaml::parse(&file.text, number) };
-            if let Some((line, message)) = &file.error {
-                let mark = Mark { file: number, line: *line, column: 0 };
-                parsed.found.push(Finding::on(mark, message.clone()));
-            }
-            let documents = documents.unwrap_or_else(|error| {
-                parsed.found.push(Finding::on(error.mark, error.message));
-                Documents::default()
-            });
-            // Notes of a text that is no longer the file's would point to lines that are not there.
-            for note in documents.notes.iter().filter(|_| file.error.is_none()) {
-                parsed.found.push(Finding::on(note.mark, note.message.clone()).note());
-            }
-            parsed.files.push((file.name.clone(), documents));
-        }
-        parsed
+/// Models of the cluster first, so that each Device can be judged while its tree is at hand. Of files nobody knows before
+/// they are parsed; and the first of a name keeps it, so they stay in order.
+fn order(objects: &Objects) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..objects.texts.len()).collect();
+    if objects.origin == Origin::Cluster {
+        order.sort_by_key(|n| !objects.texts[*n].name.starts_with("DeviceModel "));
     }
-
-    fn places(&self) -> Places<'_> {
-        let mut places = Places::default();
-        for (name, documents) in &self.files {
-            places.add(name.clone(), documents.roots.iter().collect());
-        }
-        places
-    }
+    order
 }
 
-/// The bridge's own settings may stand beside the devices; they are no resource.
-pub fn is_settings(name: &str) -> bool {
-    matches!(name.rsplit('/').next(), Some("fieldgate.yaml" | "fieldgate.yml"))
-}
+/// An object of the set: the number of its text, and which object of it.
+type Object = (usize, usize);
 
 struct Build<'a> {
+    objects: &'a Objects,
     judge: &'a Judge,
-    places: Places<'a>,
-    found: Vec<Finding>,
+    previous: &'a Catalog,
     catalog: Catalog,
+    issues: HashSet<Issue>,
+    scans: Vec<Option<Arc<Scan>>>,
+    models: BTreeMap<DeviceId, Object>,
+    devices: BTreeMap<DeviceId, Object>,
+    /// Devices whose model has not been seen.
+    waiting: Vec<Object>,
+    /// The one tree that is at hand.
+    tree: Option<(usize, Documents)>,
+    /// The models that were asked for.
+    bases: BTreeMap<Object, Node>,
 }
 
 impl<'a> Build<'a> {
-    /// Models and devices by name; the first of a name keeps it.
-    fn sort_out(&mut self, parsed: &'a Parsed) -> (Named<'a>, Named<'a>) {
-        let (mut models, mut devices) = (Named::new(), Named::new());
-        for (file, documents) in &parsed.files {
-            for root in &documents.roots {
-                let mut head = Vec::new();
-                let Some((document, id)) = document::read(root, &mut head) else {
-                    self.found.extend(head);
-                    continue;
-                };
-                let Some(spec) = document.spec else {
-                    self.found.extend(head);
-                    continue;
-                };
-                let named = if document.kind == Kind::Device { &mut devices } else { &mut models };
-                match named.entry(id) {
-                    Entry::Vacant(free) => drop(free.insert(Object { document, spec, head })),
-                    Entry::Occupied(first) => {
-                        let (word, holder) = (root.get("kind").and_then(Node::text).unwrap_or_default(), first.get());
-                        let mark = holder.document.root.mark;
-                        let name = parsed.files.get(mark.file as usize).map_or(&**file, |f| &*f.0);
-                        let message = format!(
-                            "{word} {} already stands in {name}, line {}; this one is ignored",
-                            first.key(),
-                            mark.line
-                        );
-                        let node = root.at(&["metadata", "name"]).unwrap_or(root);
-                        self.found.push(Finding::at(node, message));
-                    }
-                }
-            }
+    fn new(objects: &'a Objects, judge: &'a Judge, previous: &'a Catalog) -> Self {
+        Self {
+            objects,
+            judge,
+            previous,
+            catalog: Catalog { origin: objects.origin, ..Catalog::default() },
+            issues: HashSet::new(),
+            scans: vec![None; objects.texts.len()],
+            models: BTreeMap::new(),
+            devices: BTreeMap::new(),
+            waiting: Vec::new(),
+            tree: None,
+            bases: BTreeMap::new(),
         }
-        (models, devices)
     }
 
-    /// Checks a model by itself, and its samples.
-    fn model(&mut self, id: &DeviceId, model: &Object<'a>) {
-        let mut found = model.head.clone();
-        schema::walk(model.spec, &self.judge.schemas.model["properties"]["spec"], &mut found);
-        let samples = model.spec.get("samples").map(Node::items).unwrap_or_default();
-        if found.is_empty() {
-            let Verdict { device, findings } = self.model_alone(id, model.spec);
-            match device {
-                Some(device) => samples.iter().for_each(|s| validate::sample(&device, s, &mut found)),
-                None if !samples.is_empty() && lacks(&findings) => found.push(
-                    Finding::at(
-                        &samples[0],
-                        "the samples were not run, since the model leaves required keys of the protocol or of a \
-                         property to its devices",
-                    )
-                    .note(),
-                ),
-                None => {}
-            }
-            found.extend(findings.into_iter().filter(|f| !f.lack));
-        }
-        self.found.extend(found);
+    fn scan(&self, number: usize) -> &Arc<Scan> {
+        self.scans[number].as_ref().expect("its text was read before its objects are asked for")
     }
 
-    /// The model as a device of its own. Where it leaves keys of the endpoint to its devices, one that the mapper names
-    /// stands in; the first that makes it whole is taken.
-    fn model_alone(&self, id: &DeviceId, spec: &Node) -> Verdict {
-        let alone = resolve::merge(&empty(spec), spec);
-        let own = self.validate(id, &alone, 0);
-        let Some(protocol) = spec.get("protocol").filter(|_| own.device.is_none()) else { return own };
-        let named = |m: &&Arc<dyn Mapper>| protocol.get(m.name()).is_some();
-        let stand_ins = self.judge.mappers.iter().filter(named).flat_map(|m| {
-            let under = |endpoint| Json::from_iter([("protocol", Json::from_iter([(m.name(), endpoint)]))]);
-            m.stand_ins().into_iter().map(under)
+    fn head(&self, (number, index): Object) -> &Head {
+        &self.scan(number).objects[index]
+    }
+
+    /// Takes a text's objects in, and judges those of its devices whose model is known.
+    fn text(&mut self, number: usize) {
+        let source = &self.objects.texts[number];
+        if let Some((line, message)) = &source.error {
+            self.issues.insert(Issue::of_text(source.name.clone(), *line, message.clone()));
+        }
+        let known = self
+            .previous
+            .scans
+            .get(&source.name)
+            .filter(|scan| Arc::ptr_eq(&scan.text, &source.text) && self.previous.origin == self.objects.origin);
+        let scan = known.cloned().unwrap_or_else(|| {
+            let (scan, tree) = Scan::read(source, self.objects.origin, mark(number), self.judge);
+            self.tree = Some((number, tree));
+            Arc::new(scan)
         });
-        stand_ins
-            .map(|base| self.validate(id, &resolve::merge(&alone, &Node::from_json(&base, protocol.mark)), 0))
-            .find(|verdict| verdict.device.is_some())
-            .unwrap_or(own)
+        self.scans[number] = Some(scan.clone());
+        self.catalog.scans.insert(source.name.clone(), scan.clone());
+        self.issues.extend(scan.issues.iter().cloned());
+        // Notes of a text that is no longer the file's would point to lines that are not there.
+        if source.error.is_none() {
+            self.issues.extend(scan.notes.iter().cloned());
+        }
+        for (index, head) in scan.objects.iter().enumerate() {
+            self.name(number, index, head);
+        }
+        for (index, head) in scan.objects.iter().enumerate() {
+            if head.kind == Kind::Device && self.devices.get(&head.id) == Some(&(number, index)) {
+                self.device(number, index, false);
+            }
+        }
     }
 
-    fn validate(&self, id: &DeviceId, spec: &Node, generation: i64) -> Verdict {
-        let identity = Identity { id: id.clone(), uid: format!("files:{id}"), generation };
-        validate::validate(identity, spec, &self.judge.mappers, &self.judge.schemas)
+    /// The first of a name keeps it.
+    fn name(&mut self, number: usize, index: usize, head: &Head) {
+        let (word, named) = match head.kind {
+            Kind::Device => ("Device", &mut self.devices),
+            Kind::Model => ("DeviceModel", &mut self.models),
+        };
+        let first = match named.entry(head.id.clone()) {
+            Entry::Vacant(free) => {
+                free.insert((number, index));
+                self.issues.extend(head.issues.iter().cloned());
+                return;
+            }
+            Entry::Occupied(first) => *first.get(),
+        };
+        let (name, line) = (&self.scan(first.0).name, self.head(first).line);
+        let line = if line > 0 { format!(", line {line}") } else { String::new() };
+        let message = format!("{word} {} already stands in {name}{line}; this one is ignored", head.id);
+        self.issues.insert(Issue { message, ..head.at_name.clone() });
     }
 
-    /// Judges a device; true if it can run.
-    fn device(&mut self, id: &DeviceId, device: &Object<'a>, models: &Named<'a>, previous: &Catalog) -> bool {
-        let node = device.spec.get("nodeName").and_then(Node::text);
-        if let (Some(own), Some(node)) = (&self.judge.node, node)
-            && own != node
-        {
+    /// Judges a device, or puts it off until `all` texts have been read.
+    fn device(&mut self, number: usize, index: usize, all: bool) {
+        let scan = self.scan(number).clone();
+        let head = &scan.objects[index];
+        let id = &head.id;
+        if !self.judge.serves(head.node.as_deref()) {
+            if head.node.is_none() {
+                let message = "spec.nodeName is required: no node serves the device".to_owned();
+                self.issues.insert(Issue { path: String::new(), message, ..head.at_bus.clone() });
+            }
             self.catalog.elsewhere.push(id.clone());
-            return false;
+            return;
         }
-        let mut found = device.head.clone();
-        let named = device.spec.get("model");
-        let model = named.and_then(Node::text).map(|name| DeviceId::new(&id.namespace, name));
-        let merged = match (named, model.as_ref().map(|model| models.get(model))) {
-            (Some(_), Some(Some(model))) => resolve::merge(device.spec, model.spec),
-            (Some(node), Some(None)) => {
-                found.push(Finding::at(node, missing_model(id, node, models)));
-                // What the model would give is missing now: only what the device says itself can be judged.
-                schema::walk(device.spec, &self.judge.schemas.device["properties"]["spec"], &mut found);
-                self.refuse(id, found);
-                return false;
-            }
-            _ => device.spec.clone(),
+        let model = head.model.as_ref().map(|name| DeviceId::new(&id.namespace, name));
+        let base = model.as_ref().and_then(|model| self.models.get(model)).copied();
+        let basis = match (model, base) {
+            (None, _) => Basis::Alone,
+            (Some(_), Some(base)) => Basis::Model(self.scan(base.0).clone(), base.1),
+            (Some(_), None) if !all => return self.waiting.push((number, index)),
+            (Some(model), None) => Basis::Missing(missing_model(&model, &self.models)),
         };
-        let spec = validate::canonical(&merged);
-        let generation = self.generation(id, &spec, previous);
-        if let (true, Some(Ok(same))) = (found.is_empty(), previous.devices.get(id))
-            && same.spec == spec
-        {
-            self.catalog.devices.insert(id.clone(), Ok(same.clone()));
-            return true;
-        }
-        let Verdict { device, findings } = self.validate(id, &merged, generation);
-        found.extend(findings);
-        match device {
-            Some(device) if found.iter().all(|f| f.severity == Severity::Note) => {
-                self.found.extend(found);
-                self.catalog.devices.insert(id.clone(), Ok(Arc::new(device)));
-                true
-            }
-            _ => {
-                self.refuse(id, found);
-                false
-            }
-        }
+        let before = self.previous.judged.get(id).filter(|_| self.previous.origin == self.objects.origin);
+        let judged = match before.filter(|before| before.holds(&scan, index, &basis)) {
+            Some(same) => same.clone(),
+            None => Arc::new(self.judged((number, index), base, &basis, before.map(|before| &**before))),
+        };
+        self.issues.extend(judged.issues.iter().cloned());
+        self.catalog.devices.insert(id.clone(), judged.result.clone());
+        self.catalog.judged.insert(id.clone(), judged);
     }
 
-    fn refuse(&mut self, id: &DeviceId, found: Vec<Finding>) {
-        let mut issues: Vec<Issue> = found.iter().map(|f| self.places.issue(f.clone())).collect();
-        issues.retain(|issue| issue.severity == Severity::Error);
-        issues.sort();
-        issues.dedup();
-        self.found.extend(found);
-        self.catalog.devices.insert(id.clone(), Err(issues));
+    fn judged(&mut self, own: Object, base: Option<Object>, basis: &Basis, before: Option<&Judged>) -> Judged {
+        if let Some(base) = base.filter(|base| !self.bases.contains_key(base)) {
+            let root = self.head(base).root;
+            let model = self.tree(base.0).roots[root].clone();
+            self.bases.insert(base, model);
+        }
+        let root = self.head(own).root;
+        self.tree(own.0);
+        let (_, tree) = self.tree.as_ref().expect("it was just parsed");
+        let place =
+            |(number, index): Object, root| Place { object: (self.scan(number), index), number: mark(number), root };
+        let model = base.map(|base| place(base, &self.bases[&base]));
+        self.judge.device(self.objects.origin, place(own, &tree.roots[root]), model, basis, before)
     }
 
-    fn generation(&mut self, id: &DeviceId, spec: &str, previous: &Catalog) -> i64 {
-        let mut hasher = DefaultHasher::new();
-        spec.hash(&mut hasher);
-        let hash = hasher.finish();
-        let generation = match previous.generations.get(id) {
-            Some((same, generation)) if *same == hash => *generation,
-            Some((_, generation)) => generation + 1,
-            None => 1,
-        };
-        self.catalog.generations.insert(id.clone(), (hash, generation));
-        generation
+    /// The documents of a text that has objects.
+    fn tree(&mut self, number: usize) -> &Documents {
+        if self.tree.as_ref().is_none_or(|(at_hand, _)| *at_hand != number) {
+            self.tree = None;
+            let source = &self.objects.texts[number];
+            let parsed = heads::parse(&source.name, &source.text, self.objects.origin, mark(number));
+            self.tree = Some((number, parsed.expect("a text that has objects could be parsed")));
+        }
+        &self.tree.as_ref().expect("it is at hand").1
     }
 
-    /// Refuses the devices that cannot have their bus.
-    fn conflicts(&mut self, protocols: &BTreeMap<DeviceId, &'a Node>, previous: &Catalog) {
-        let holds = |device: &Device| {
-            let before = previous.devices.get(&device.id).and_then(|old| old.as_ref().ok());
-            before.is_some_and(|old| old.bound.bus_key() == device.bound.bus_key())
-        };
-        let running: Vec<Arc<Device>> = self.catalog.devices.values().flatten().cloned().collect();
-        let claims: Vec<conflicts::Claim<'_>> = running
-            .iter()
-            .map(|d| conflicts::Claim {
-                id: &d.id,
-                holds: holds(d),
-                created: None,
-                protocol: d.bound.protocol(),
-                key: d.bound.bus_key(),
+    /// Decides what is at work, and refuses the devices that cannot have their bus. A device whose new spec was refused
+    /// is still on the bus of its last accepted one, and so has its say.
+    fn settle(&mut self) {
+        let before = &self.previous.at_work;
+        let mut at_work = BTreeMap::new();
+        for (id, judged) in &self.catalog.judged {
+            let last = || before.get(id).filter(|last| last.uid == judged.uid);
+            if let Some(device) = judged.result.as_ref().ok().or_else(last) {
+                at_work.insert(id.clone(), device.clone());
+            }
+        }
+        let holds = |d: &Device| before.get(&d.id).is_some_and(|old| old.bound.bus_key() == d.bound.bus_key());
+        let claims: Vec<conflicts::Claim<'_>> = at_work
+            .values()
+            .map(|device| conflicts::Claim {
+                id: &device.id,
+                holds: holds(device),
+                created: self.catalog.judged[&device.id].head().created.as_deref(),
+                protocol: device.bound.protocol(),
+                key: device.bound.bus_key(),
             })
             .collect();
+        let mut displaced = BTreeSet::new();
         for (id, message) in conflicts::refused(&claims) {
-            let Some(node) = protocols.get(id) else { continue };
-            self.refuse(id, vec![Finding::at(node, message)]);
-            self.catalog.displaced.insert(id.clone());
+            let issue = Issue { message, ..self.catalog.judged[id].head().at_bus.clone() };
+            self.issues.insert(issue.clone());
+            if let Some(result) = self.catalog.devices.get_mut(id) {
+                let mut issues = result.as_ref().err().cloned().unwrap_or_default();
+                issues.push(issue);
+                *result = Err(issues);
+            }
+            displaced.insert(id.clone());
         }
+        at_work.retain(|id, _| !displaced.contains(id));
+        self.catalog.at_work = at_work;
     }
 
-    fn finish(mut self, objects: &Objects) -> Catalog {
-        let issues: HashSet<Issue> = self.found.into_iter().map(|f| self.places.issue(f)).collect();
-        self.catalog.issues = issues.into_iter().collect();
-        if let Some(message) = &objects.error {
-            self.catalog.issues.push(Issue {
-                file: "".into(),
-                line: 0,
-                column: 0,
-                path: String::new(),
-                message: message.clone(),
-                severity: Severity::Error,
-            });
+    fn finish(mut self) -> Catalog {
+        let Objects { texts, error, moved, .. } = self.objects;
+        let gone = moved.iter().filter(|id| !self.devices.contains_key(*id));
+        self.catalog.elsewhere.extend(gone.cloned());
+        if let Some(message) = error {
+            self.issues.insert(Issue::of_text("".into(), 0, message.clone()));
         }
+        self.catalog.issues = self.issues.into_iter().collect();
         self.catalog.issues.sort();
+        self.catalog.models = self.models.len();
+        self.catalog.incomplete = error.is_some() || texts.iter().any(|f| f.error.is_some() && f.text.is_empty());
         self.catalog
     }
 }
 
-/// A device that says nothing, at the model's place.
-fn empty(model: &Node) -> Node {
-    Node { mark: model.mark, value: yaml::Value::Map(Vec::new()) }
+/// The number of a text in its marks.
+fn mark(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-fn lacks(findings: &[Finding]) -> bool {
-    findings.iter().any(|f| f.lack)
-}
-
-fn missing_model(id: &DeviceId, node: &Node, models: &Named<'_>) -> String {
-    let name = node.text().unwrap_or_default();
-    let names: Vec<&str> = models.keys().filter(|m| m.namespace == id.namespace).map(|m| &*m.name).collect();
+fn missing_model(model: &DeviceId, models: &BTreeMap<DeviceId, Object>) -> String {
+    let DeviceId { namespace, name } = model;
+    let names: Vec<&str> = models.keys().filter(|m| m.namespace == *namespace).map(|m| &*m.name).collect();
     let hint = schema::did_you_mean(name, &names).unwrap_or_else(|| {
         if names.is_empty() { "; there is none".to_owned() } else { format!("; there are {}", names.join(", ")) }
     });
-    format!("no DeviceModel {name} in namespace {}{hint}", id.namespace)
+    format!("no DeviceModel {name} in namespace {namespace}{hint}")
 }
 
 /// The files as one set, for callers that have texts at hand.
@@ -368,3 +317,7 @@ impl FromIterator<(String, String)> for Objects {
 #[cfg(test)]
 #[path = "catalog_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "cluster_tests.rs"]
+mod cluster_tests;

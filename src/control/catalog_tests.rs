@@ -5,7 +5,7 @@ use std::{
 
 use proptest::prelude::*;
 
-use super::{Catalog, Judge};
+use super::{Catalog, Judge, Serve};
 use crate::{
     control::{issue::Severity, source::Objects, testing},
     model::{Device, DeviceId},
@@ -16,7 +16,7 @@ fn objects(files: &[(&str, &str)]) -> Objects {
 }
 
 fn build(files: &[(&str, &str)]) -> Catalog {
-    static JUDGE: LazyLock<Judge> = LazyLock::new(|| Judge::new(testing::mappers(), None));
+    static JUDGE: LazyLock<Judge> = LazyLock::new(|| Judge::new(testing::mappers(), Serve::All));
     Catalog::build(&objects(files), &JUDGE, &Catalog::default())
 }
 
@@ -134,7 +134,7 @@ fn samples_are_run_with_no_hardware() {
 
 #[test]
 fn an_unchanged_device_stays_the_very_same() {
-    let judge = Judge::new(testing::mappers(), None);
+    let judge = Judge::new(testing::mappers(), Serve::All);
     let spec = |unit: u8| format!("{{protocol: {{wire: {{tcp: h, unit: {unit}}}}}, properties: []}}");
     let set = |a: u8, b: u8| {
         objects(&[("a.yaml", &*device("a", &spec(a))), ("b.yaml", &*format!("# moved\n\n{}", device("b", &spec(b))))])
@@ -153,7 +153,7 @@ fn an_unchanged_device_stays_the_very_same() {
 fn devices_of_another_node_are_left_out_only_where_a_node_is_given() {
     let text = device("a", "{nodeName: n1, protocol: {wire: {tcp: h, unit: 1}}, properties: []}");
     assert_eq!(build(&[("a.yaml", &text)]).devices.len(), 1);
-    let judge = Judge::new(testing::mappers(), Some("n2".to_owned()));
+    let judge = Judge::new(testing::mappers(), Serve::Node("n2".to_owned()));
     let other = Catalog::build(&objects(&[("a.yaml", &text)]), &judge, &Catalog::default());
     assert_eq!((other.devices.len(), other.elsewhere), (0, vec![DeviceId::new("default", "a")]));
 }

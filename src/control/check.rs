@@ -7,8 +7,9 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::{
-    catalog::{Catalog, Judge, is_settings},
+    catalog::{Catalog, Judge, Serve},
     files::FileSource,
+    heads::is_settings,
     issue::{Finding, Issue, Places, Severity},
     schema, yaml,
 };
@@ -68,7 +69,7 @@ fn count(n: usize, word: &str) -> String {
 /// The folder cannot be read.
 pub fn check(folder: &Path, mappers: Vec<Arc<dyn Mapper>>, settings: Settings) -> anyhow::Result<Report> {
     let objects = FileSource::read_once(folder)?;
-    let catalog = Catalog::build(&objects, &Judge::new(mappers, None), &Catalog::default());
+    let catalog = Catalog::build(&objects, &Judge::new(mappers, Serve::All), &Catalog::default());
     let mut issues = catalog.issues;
     for file in objects.texts.iter().filter(|f| is_settings(&f.name)) {
         if file.error.is_none() {
@@ -104,7 +105,7 @@ pub fn check_document(name: &str, text: &str, schema: &Json) -> Vec<Issue> {
         schema::walk(root, &schema, &mut found);
     }
     let mut places = Places::default();
-    places.add(name.into(), documents.roots.iter().collect());
+    places.add(0, name.into(), &documents.roots);
     let mut issues: Vec<Issue> = found.into_iter().map(|f| places.issue(f)).collect();
     issues.sort();
     issues.dedup();

@@ -52,15 +52,19 @@ impl Sync {
         matches!(self, Self::Synced | Self::Unverified)
     }
 
-    /// The reason of the condition `Synced` and its message, for a property of this name.
+    /// The reason of the condition `Synced` and its message, for a property of this name. What the device holds stands in
+    /// `reported`, not here: a message must not change with every poll.
     pub fn reason(&self, property: &str) -> (&'static str, String) {
         match self {
             Self::Synced => ("Synced", String::new()),
             Self::Unverified => ("Written", format!("{property}: written; it cannot be read back")),
             Self::Unknown => ("NotRead", format!("{property}: not read yet")),
             Self::Pending => ("Writing", format!("{property}: about to be written")),
-            Self::Drifted(found) => ("Drifted", format!("{property}: the device holds {found}; onDrift is report")),
-            Self::Mismatch(found) => ("Mismatch", format!("{property}: written, but the device holds {found}")),
+            Self::Drifted(_) => ("Drifted", format!("{property}: the device holds another value; onDrift is report")),
+            Self::Mismatch(_) => (
+                "Mismatch",
+                format!("{property}: written, but the device holds another value; set a tolerance if it rounds"),
+            ),
             Self::Refused(detail) => ("Refused", format!("{property}: the device refused the write: {detail}")),
             Self::Failed(message) => ("WriteFailed", format!("{property}: {message}")),
         }

@@ -22,6 +22,8 @@ fn property(data_type: DataType, shape: Shape, wanted: f64, tolerance: Option<f6
         poll_every: Duration::from_secs(1),
         max_age: Duration::from_secs(3),
         desired: Some(Desired { value, raw, tolerance, on_drift }),
+        safe: None,
+        report_every: None,
         publish: Publish::default(),
     }
 }

@@ -15,19 +15,13 @@ pub enum Change {
 }
 
 /// The changes that lead from what runs to what is wanted: first what goes (it may free a bus), then what comes, each
-/// in the order of names. A device that is wanted but was not accepted (`None`) goes on with its last accepted spec.
-pub fn diff(
-    running: &BTreeMap<DeviceId, Arc<Device>>,
-    wanted: &BTreeMap<DeviceId, Option<Arc<Device>>>,
-) -> Vec<Change> {
-    let gone = running.keys().filter(|id| !wanted.contains_key(*id)).cloned().map(Change::Stop);
-    let here = wanted.iter().filter_map(|(id, device)| {
-        let device = device.as_ref()?;
-        match running.get(id) {
-            None => Some(Change::Start(device.clone())),
-            Some(old) if Arc::ptr_eq(old, device) || (old.uid == device.uid && old.spec == device.spec) => None,
-            Some(_) => Some(Change::Replace(device.clone())),
-        }
+/// in the order of names. Another resource under the same name is another device.
+pub fn diff(running: &BTreeMap<DeviceId, Arc<Device>>, wanted: &BTreeMap<DeviceId, Arc<Device>>) -> Vec<Change> {
+    let stays = |old: &Device| wanted.get(&old.id).is_some_and(|device| device.uid == old.uid);
+    let gone = running.iter().filter(|(_, old)| !stays(old)).map(|(id, _)| Change::Stop(id.clone()));
+    let here = wanted.iter().filter_map(|(id, device)| match running.get(id) {
+        Some(old) if stays(old) => (old.spec != device.spec).then(|| Change::Replace(device.clone())),
+        _ => Some(Change::Start(device.clone())),
     });
     gone.chain(here).collect()
 }
@@ -39,7 +33,7 @@ mod tests {
     use super::{Change, diff};
     use crate::{
         control::{
-            catalog::{Catalog, Judge},
+            catalog::{Catalog, Judge, Serve},
             source::Objects,
             testing,
         },
@@ -52,12 +46,12 @@ mod tests {
              unit: 1}}}}, pollEvery: {poll}, properties: [{{name: p, type: int16, wire: {{register: 1}}}}]}}\n"
         );
         let objects: Objects = [("a.yaml".to_owned(), text)].into_iter().collect();
-        let catalog = Catalog::build(&objects, &Judge::new(testing::mappers(), None), &Catalog::default());
+        let catalog = Catalog::build(&objects, &Judge::new(testing::mappers(), Serve::All), &Catalog::default());
         let (id, device) = catalog.devices.into_iter().next().unwrap();
         (id, device.unwrap())
     }
 
-    fn said(running: &[(DeviceId, Arc<Device>)], wanted: &[(DeviceId, Option<Arc<Device>>)]) -> Vec<String> {
+    fn said(running: &[(DeviceId, Arc<Device>)], wanted: &[(DeviceId, Arc<Device>)]) -> Vec<String> {
         let running: BTreeMap<_, _> = running.iter().cloned().collect();
         let wanted: BTreeMap<_, _> = wanted.iter().cloned().collect();
         let word = |change: &Change| match change {
@@ -71,15 +65,16 @@ mod tests {
     #[test]
     fn only_what_changed_is_touched() {
         let (a, b) = (device("a", "1s"), device("b", "1s"));
-        let want = |(id, device): &(DeviceId, Arc<Device>)| (id.clone(), Some(device.clone()));
+        let mut anew = device("a", "1s");
+        Arc::get_mut(&mut anew.1).unwrap().uid = "another".into();
+        let want = Clone::clone;
         let table = [
             (vec![], vec![want(&a), want(&b)], vec!["start a", "start b"]),
             (vec![a.clone(), b.clone()], vec![want(&b)], vec!["stop a"]),
             (vec![a.clone()], vec![want(&a)], vec![]),
             (vec![a.clone()], vec![want(&device("a", "1s"))], vec![]),
             (vec![a.clone(), b.clone()], vec![want(&device("a", "2s")), want(&b)], vec!["replace a"]),
-            (vec![a.clone()], vec![(a.0.clone(), None)], vec![]),
-            (vec![], vec![(a.0.clone(), None)], vec![]),
+            (vec![a.clone()], vec![want(&anew)], vec!["stop a", "start a"]),
             (vec![b], vec![want(&a)], vec!["stop b", "start a"]),
         ];
         for (running, wanted, changes) in table {

@@ -19,10 +19,10 @@ pub enum Severity {
 /// What is wrong, where, and what would be accepted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Issue {
-    /// The file as it was given.
+    /// The file as it was given; `Device plant-a/boiler-7` for an object of the cluster.
     #[serde(serialize_with = "as_text")]
     pub file: Arc<str>,
-    /// The line, from 1; 0 for the file as a whole.
+    /// The line, from 1; 0 for the file as a whole, and for an object of the cluster.
     pub line: u32,
     /// The column, from 1; 0 for the line as a whole.
     pub column: u32,
@@ -32,6 +32,19 @@ pub struct Issue {
     pub message: String,
     /// Whether it must be mended.
     pub severity: Severity,
+}
+
+impl Issue {
+    /// What is wrong, with the path and without the file.
+    pub fn said(&self) -> String {
+        if self.path.is_empty() { self.message.clone() } else { format!("{}: {}", self.path, self.message) }
+    }
+
+    /// A mistake of a text as a whole, or of a line of it (0 for none).
+    pub fn of_text(file: Arc<str>, line: u32, message: impl Into<String>) -> Self {
+        let severity = Severity::Error;
+        Self { file, line, column: 0, path: String::new(), message: message.into(), severity }
+    }
 }
 
 fn as_text<S: serde::Serializer>(file: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -47,10 +60,7 @@ impl fmt::Display for Issue {
         if self.severity == Severity::Note {
             f.write_str(": note")?;
         }
-        if !self.path.is_empty() {
-            write!(f, ": {}", self.path)?;
-        }
-        write!(f, ": {}", self.message)
+        write!(f, ": {}", self.said())
     }
 }
 
@@ -128,29 +138,30 @@ fn first_step(path: &str) -> (&str, &str) {
     (&path[..end], path[end..].trim_start_matches('.'))
 }
 
-/// The documents of all files, by the number in their marks.
+/// The documents at hand, by the number in their marks.
 #[derive(Debug, Default)]
 pub struct Places<'a> {
-    files: Vec<(Arc<str>, Vec<&'a Node>)>,
+    texts: Vec<(u32, Arc<str>, Vec<&'a Node>)>,
 }
 
 impl<'a> Places<'a> {
-    /// Adds a file; its number is that of the files added before.
-    pub fn add(&mut self, file: Arc<str>, roots: Vec<&'a Node>) {
-        self.files.push((file, roots));
+    /// Adds documents of a text, whose marks have this number.
+    pub fn add(&mut self, number: u32, file: Arc<str>, roots: impl IntoIterator<Item = &'a Node>) {
+        self.texts.push((number, file, roots.into_iter().collect()));
     }
 
     /// The finding with file, line and path.
     pub fn issue(&self, finding: Finding) -> Issue {
-        let (file, roots) = match self.files.get(finding.mark.file as usize) {
-            Some((file, roots)) => (file.clone(), roots.as_slice()),
-            None => (Arc::from(""), [].as_slice()),
-        };
-        let head = roots.iter().find_map(|root| root.path_of(finding.anchor)).unwrap_or_default();
+        let mut texts = self.texts.iter().filter(|(number, ..)| *number == finding.mark.file).peekable();
+        let file = texts.peek().map_or_else(|| Arc::from(""), |(_, file, _)| file.clone());
+        let head =
+            texts.flat_map(|(.., roots)| roots).find_map(|root| root.path_of(finding.anchor)).unwrap_or_default();
+        let Mark { line, column, .. } = finding.mark;
         Issue {
             file,
-            line: finding.mark.line,
-            column: finding.mark.column,
+            line,
+            // Objects of the cluster have no lines; their columns only tell the nodes apart.
+            column: if line == 0 { 0 } else { column },
             path: join(&head, &finding.tail),
             message: finding.message,
             severity: finding.severity,

@@ -11,7 +11,7 @@ use crate::{
     bus::{Failure, WriteOutcome},
     clock::Stamp,
     control::{
-        catalog::{Catalog, Judge},
+        catalog::{Catalog, Judge, Serve},
         source::{Objects, SourceText},
         testing,
     },
@@ -78,7 +78,7 @@ spec:
     );
     let file = SourceText { name: "boiler.yaml".into(), text: text.into(), error: None };
     let objects = Objects { texts: vec![file], ..Objects::default() };
-    let catalog = Catalog::build(&objects, &Judge::new(testing::mappers(), None), &Catalog::default());
+    let catalog = Catalog::build(&objects, &Judge::new(testing::mappers(), Serve::All), &Catalog::default());
     let made = catalog.devices.into_values().next().expect("one device");
     made.unwrap_or_else(|issues| panic!("{issues:?}"))
 }

@@ -188,8 +188,9 @@ fn list(node: &Node, items: &[Node], schema: &Json, out: &mut Vec<Finding>) {
         let Some(name) = item.get(key) else { continue };
         let Some(text) = name.text() else { continue };
         if let Some(first) = seen.get(text) {
-            let message = format!("{key} {text:?} stands twice; first in line {}", first.mark.line);
-            out.push(Finding::at(name, message));
+            let line = first.mark.line;
+            let first = if line > 0 { format!("; first in line {line}") } else { String::new() };
+            out.push(Finding::at(name, format!("{key} {text:?} stands twice{first}")));
         } else {
             seen.insert(text, name);
         }

@@ -16,11 +16,13 @@ use super::{
     schema,
     yaml::Node,
 };
-use crate::model::{Desired, Device, DeviceId, Property, Publish};
+use crate::model::{Desired, Device, DeviceId, Property, Publish, Safe};
 
 /// The shortest period that may be asked for, and the one used when none is given.
 const SHORTEST: Duration = Duration::from_millis(10);
 const USUAL: Duration = Duration::from_secs(1);
+/// The shortest interval in which a value is reported: each is a write to the API server.
+const REPORT: Duration = Duration::from_secs(10);
 
 /// What the source knows of a device besides its spec.
 #[derive(Debug, Clone)]
@@ -79,7 +81,7 @@ fn judge(
         let address = chosen.as_ref().and_then(|(mapper, _)| address(item, &**mapper, mappers, out));
         let parsed = if shape.is_empty() { parse(item, out) } else { None };
         let Some(parsed) = parsed else { continue };
-        let property = property(item, &parsed, poll_every, out).map(|p| desired(item, &parsed, p, out));
+        let property = property(item, &parsed, poll_every, out).map(|p| written(item, &parsed, p, out));
         if let (Some(property), Some(address), true) = (property, address, out.len() == before) {
             sound.push((item, parsed, property, address.to_json()));
         }
@@ -109,9 +111,11 @@ fn judge(
     };
     out.extend(bound.notes().into_iter().map(|note| placed(note, mapper.name(), endpoint, &sound).note()));
     for (point, (item, _, property, _)) in (0..).zip(&sound) {
-        let Some(wanted) = &property.desired else { continue };
-        if let Err((_, refusal)) = bound.plan_write(&[(point, wanted.raw.clone())]) {
-            out.push(Finding::at(item.get("desired").unwrap_or(item), refusal.detail));
+        let (desired, safe) = (property.desired.as_ref().map(|d| &d.raw), property.safe.as_ref().map(|s| &s.raw));
+        for (key, raw) in [("desired", desired), ("safe", safe)] {
+            if let Some(Err((_, refusal))) = raw.map(|raw| bound.plan_write(&[(point, raw.clone())])) {
+                out.push(Finding::at(item.get(key).unwrap_or(item), refusal.detail));
+            }
         }
     }
     let properties = sound.into_iter().map(|(_, _, property, _)| property).collect();
@@ -207,7 +211,7 @@ fn number(node: &Node) -> Option<f64> {
     if let super::yaml::Value::Number(number) = &node.value { number.as_f64() } else { None }
 }
 
-/// Everything of a property but its address and its desired value.
+/// Everything of a property but its address and the values that are written.
 fn property(item: &Node, parsed: &crd::Property, device_period: Duration, out: &mut Vec<Finding>) -> Option<Property> {
     let data_type = parsed.data_type;
     let access = parsed.access.unwrap_or_default();
@@ -245,6 +249,7 @@ fn property(item: &Node, parsed: &crd::Property, device_period: Duration, out: &
         out.push(Finding::at(node, format!("{age} is shorter than the poll period {poll}: it would always be stale")));
     }
     let publish = publish(item, parsed, access, out);
+    let report_every = report(item, parsed, access, out);
     Some(Property {
         name: parsed.name.as_str().into(),
         data_type,
@@ -256,6 +261,8 @@ fn property(item: &Node, parsed: &crd::Property, device_period: Duration, out: &
         poll_every,
         max_age: max_age.unwrap_or(poll_every * 3),
         desired: None,
+        safe: None,
+        report_every,
         publish,
     })
 }
@@ -318,17 +325,47 @@ fn deadband(node: &Node, parsed: &crd::Property, out: &mut Vec<Finding>) -> Opti
     Some(value * of)
 }
 
-/// The property with its desired value, if it has one that can be.
-fn desired(item: &Node, parsed: &crd::Property, mut property: Property, out: &mut Vec<Finding>) -> Property {
-    let Some(node) = item.get("desired") else { return property };
+/// How often a value is reported that would not be otherwise.
+fn report(item: &Node, parsed: &crd::Property, access: Access, out: &mut Vec<Finding>) -> Option<Duration> {
+    let (node, crd::Duration(every)) = (item.get("reportEvery")?, parsed.report_every?);
+    if access.can_write() {
+        out.push(Finding::at(node, "changes nothing: what can be written is always reported").note());
+        return None;
+    }
+    if every < REPORT {
+        let (every, least) = (crd::Duration(every), crd::Duration(REPORT));
+        out.push(Finding::at(node, format!("{every} is too short; at least {least} is accepted")));
+    }
+    Some(every)
+}
+
+/// The property with the values that are to be written, if it has some that can be.
+fn written(item: &Node, parsed: &crd::Property, mut property: Property, out: &mut Vec<Finding>) -> Property {
+    if let Some((value, raw)) = writable(item, "desired", parsed, &property, out) {
+        let on_drift = parsed.on_drift.unwrap_or_default();
+        property.desired = Some(Desired { value, raw, tolerance: parsed.tolerance, on_drift });
+    }
+    property.safe = writable(item, "safe", parsed, &property, out).map(|(value, raw)| Safe { value, raw });
+    property
+}
+
+/// The value under a key in both forms, if it can be written.
+fn writable(
+    item: &Node,
+    key: &str,
+    parsed: &crd::Property,
+    property: &Property,
+    out: &mut Vec<Finding>,
+) -> Option<(Value, Value)> {
+    let node = item.get(key)?;
     let Some(value) = Value::from_json(&node.to_json()) else {
         out.push(Finding::at(node, "must be a number, true, false or a text"));
-        return property;
+        return None;
     };
     if !property.access.can_write() {
         let written = if item.get("access").is_some() { "is" } else { "was left out, which means" };
         out.push(Finding::at(node, format!("needs access write or readWrite, but access {written} read")));
-        return property;
+        return None;
     }
     if let Some(wanted) = number(node) {
         let (low, high) = (parsed.min.unwrap_or(f64::NEG_INFINITY), parsed.max.unwrap_or(f64::INFINITY));
@@ -339,19 +376,16 @@ fn desired(item: &Node, parsed: &crd::Property, mut property: Property, out: &mu
                 (_, max) => format!("is above max, which is {}", max.unwrap_or(high)),
             };
             out.push(Finding::at(node, format!("{wanted} {range}")));
-            return property;
+            return None;
         }
     }
-    let raw = match property.shape.raw(&value, property.data_type) {
-        Ok(raw) => raw,
+    match property.shape.raw(&value, property.data_type) {
+        Ok(raw) => Some((value, raw)),
         Err(error) => {
             out.push(Finding::at(node, error.to_string()));
-            return property;
+            None
         }
-    };
-    let on_drift = parsed.on_drift.unwrap_or_default();
-    property.desired = Some(Desired { value, raw, tolerance: parsed.tolerance, on_drift });
-    property
+    }
 }
 
 /// Runs a model's recorded answer through the mapper, and compares with what it must give.

@@ -102,6 +102,11 @@ impl Node {
         if let Value::Text(text) = &self.value { Some(text) } else { None }
     }
 
+    /// The whole number, if this is one that fits.
+    pub fn whole(&self) -> Option<i64> {
+        if let Value::Number(number) = &self.value { number.as_i64() } else { None }
+    }
+
     /// What kind of value it is, in the words of a schema.
     pub fn kind(&self) -> &'static str {
         match &self.value {
@@ -144,6 +149,32 @@ impl Node {
             ),
         };
         Self { mark, value }
+    }
+
+    /// An object that came as JSON, with no lines. Its nodes are told apart by the columns of their marks, which count
+    /// them from 1, and a key stands where its value does.
+    pub fn numbered(json: Json, file: u32) -> Self {
+        fn node(json: Json, mark: &mut Mark) -> Node {
+            mark.column += 1;
+            let own = *mark;
+            let value = match json {
+                Json::Null => Value::Null,
+                Json::Bool(v) => Value::Bool(v),
+                Json::Number(v) => Value::Number(v),
+                Json::String(v) => Value::Text(v.into()),
+                Json::Array(items) => Value::List(items.into_iter().map(|v| node(v, mark)).collect()),
+                Json::Object(map) => Value::Map(
+                    map.into_iter()
+                        .map(|(key, v)| {
+                            let node = node(v, mark);
+                            Entry { key: key.into(), mark: node.mark, node }
+                        })
+                        .collect(),
+                ),
+            };
+            Node { mark: own, value }
+        }
+        node(json, &mut Mark { file, line: 0, column: 0 })
     }
 
     /// The path of the node or key at a mark, such as `spec.properties[2].modbus`; none if nothing begins there.

@@ -157,6 +157,11 @@ impl Lane {
         }
     }
 
+    /// Why it is offline; none while it is online.
+    pub fn offline(&self) -> Option<&'static str> {
+        lock(&self.inner).availability.offline
+    }
+
     /// What is known now.
     pub fn view(&self) -> View {
         let (inner, now) = (lock(&self.inner), Instant::now());

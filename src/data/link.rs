@@ -19,8 +19,8 @@ pub struct LinkOptions {
     pub client_id: String,
     pub credentials: Option<(String, String)>,
     pub keep_alive: Duration,
-    pub will_topic: String,
-    pub will: Vec<u8>,
+    /// The last will: topic and payload.
+    pub will: Option<(String, Vec<u8>)>,
     pub largest: u32,
 }
 
@@ -69,8 +69,18 @@ pub enum Event {
 #[error("{message}")]
 pub struct LinkError {
     pub message: String,
-    /// Whether the peer ended it, as a broker does with a message that it will not take.
-    pub by_peer: bool,
+    pub ending: Ending,
+}
+
+/// Who ended a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The peer, as a broker does with a message that it will not take.
+    Peer,
+    /// Another bridge by our name is there.
+    Rival,
+    /// We, or nobody knows.
+    Other,
 }
 
 /// Hands requests to a connection.

@@ -5,15 +5,17 @@ use rumqttc::{
     QoS, StateError,
 };
 
-use super::link::{Client, Event, INCOMING, LinkError, LinkOptions, Loop, Message, REQUESTS, WINDOW};
+use super::link::{Client, Ending, Event, INCOMING, LinkError, LinkOptions, Loop, Message, REQUESTS, WINDOW};
 
 pub fn open(options: &LinkOptions) -> (Client, Loop) {
     let mut raw = MqttOptions::new(&options.client_id, &options.address.host, options.address.port);
     raw.set_keep_alive(options.keep_alive)
         .set_clean_session(true)
         .set_inflight(WINDOW)
-        .set_max_packet_size(INCOMING as usize, options.largest as usize)
-        .set_last_will(LastWill::new(&options.will_topic, options.will.clone(), QoS::AtLeastOnce, true));
+        .set_max_packet_size(INCOMING as usize, options.largest as usize);
+    if let Some((topic, payload)) = &options.will {
+        raw.set_last_will(LastWill::new(topic, payload.clone(), QoS::AtLeastOnce, true));
+    }
     if let Some((user, password)) = &options.credentials {
         raw.set_credentials(user, password);
     }
@@ -46,10 +48,12 @@ pub async fn poll(eventloop: &mut EventLoop) -> Result<Event, LinkError> {
 }
 
 fn error_of(error: &ConnectionError) -> LinkError {
-    let by_peer = matches!(
-        error,
-        ConnectionError::MqttState(StateError::ConnectionAborted | StateError::Io(_) | StateError::Deserialization(_))
-            | ConnectionError::Io(_)
-    );
-    LinkError { message: error.to_string(), by_peer }
+    let ending = match error {
+        ConnectionError::MqttState(
+            StateError::ConnectionAborted | StateError::Io(_) | StateError::Deserialization(_),
+        )
+        | ConnectionError::Io(_) => Ending::Peer,
+        _ => Ending::Other,
+    };
+    LinkError { message: error.to_string(), ending }
 }

@@ -6,20 +6,22 @@ use rumqttc::{
         AsyncClient, ConnectionError, Event as Raw, EventLoop, MqttOptions, StateError,
         mqttbytes::{
             QoS,
-            v5::{LastWill, Packet, PubAckReason, PublishProperties},
+            v5::{DisconnectReasonCode, LastWill, Packet, PubAckReason, PublishProperties},
         },
     },
 };
 
-use super::link::{Client, Event, INCOMING, LinkError, LinkOptions, Loop, Message, REQUESTS, WINDOW};
+use super::link::{Client, Ending, Event, INCOMING, LinkError, LinkOptions, Loop, Message, REQUESTS, WINDOW};
 
 pub fn open(options: &LinkOptions) -> (Client, Loop) {
     let mut raw = MqttOptions::new(&options.client_id, &options.address.host, options.address.port);
     raw.set_keep_alive(options.keep_alive)
         .set_clean_start(true)
         .set_session_expiry_interval(Some(0))
-        .set_max_packet_size(Some(INCOMING))
-        .set_last_will(LastWill::new(&options.will_topic, options.will.clone(), QoS::AtLeastOnce, true, None));
+        .set_max_packet_size(Some(INCOMING));
+    if let Some((topic, payload)) = &options.will {
+        raw.set_last_will(LastWill::new(topic, payload.clone(), QoS::AtLeastOnce, true, None));
+    }
     // Without it rumqttc keeps 65,536 slots, 13.9 MB.
     raw.set_outgoing_inflight_upper_limit(WINDOW);
     let mut network = rumqttc::NetworkOptions::new();
@@ -78,14 +80,19 @@ pub async fn poll(eventloop: &mut EventLoop) -> Result<Event, LinkError> {
 }
 
 fn error_of(error: &ConnectionError) -> LinkError {
-    let by_peer = matches!(
-        error,
+    let ending = match error {
+        ConnectionError::MqttState(StateError::ServerDisconnect {
+            reason_code: DisconnectReasonCode::SessionTakenOver,
+            ..
+        }) => Ending::Rival,
         ConnectionError::MqttState(
             StateError::ConnectionAborted
-                | StateError::Io(_)
-                | StateError::ServerDisconnect { .. }
-                | StateError::Deserialization(_)
-        ) | ConnectionError::Io(_)
-    );
-    LinkError { message: error.to_string(), by_peer }
+            | StateError::Io(_)
+            | StateError::ServerDisconnect { .. }
+            | StateError::Deserialization(_),
+        )
+        | ConnectionError::Io(_) => Ending::Peer,
+        _ => Ending::Other,
+    };
+    LinkError { message: error.to_string(), ending }
 }

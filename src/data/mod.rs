@@ -28,6 +28,7 @@ mod outbox;
 pub mod payload;
 mod publish;
 mod retained;
+mod rival;
 mod snapshot;
 mod sweep;
 mod topic;
@@ -126,6 +127,8 @@ struct Core {
     wake: Notify,
     /// The number of the present connection to the broker; 0 while there is none.
     link: AtomicU64,
+    /// That another bridge of this node is connected instead of this one.
+    rival: Mutex<Option<String>>,
     /// The largest message that the broker takes.
     largest: AtomicU32,
     /// Whether the first whole set of devices has been handed over.
@@ -189,6 +192,7 @@ pub fn start(
         news: Mutex::default(),
         wake: Notify::new(),
         link: AtomicU64::new(0),
+        rival: Mutex::default(),
         largest: AtomicU32::new(options.max_message_bytes),
         settled: AtomicBool::new(false),
         let_be: AtomicBool::new(false),
@@ -260,6 +264,11 @@ impl DataPath {
     /// The identity of this start, as in every payload.
     pub fn boot(&self) -> &str {
         &self.core.boot
+    }
+
+    /// Why this bridge stands back, if another one of its node is connected to the broker instead.
+    pub fn rival(&self) -> Option<String> {
+        lock(&self.core.rival).clone()
     }
 
     /// Counters since the start.

@@ -15,12 +15,13 @@ use tokio::{
 
 use super::{
     Core, Facts, Leaving, News, OptionsError,
-    link::{self, Client, Event, LinkError, LinkOptions, Message, WINDOW},
+    link::{self, Client, Ending, Event, LinkError, LinkOptions, Message, WINDOW},
     lock,
     moment::Given,
     outbox::Ticket,
     payload::{self, Health, Tail},
     retained::{Item, Retained},
+    rival::{self, Look, Rival, Told},
     sweep::{Ask, Sweep},
     topic::DEVICE_RETAINED,
 };
@@ -53,6 +54,7 @@ pub struct Publisher {
     link: LinkOptions,
     retained: Retained,
     sweep: Sweep,
+    rival: Rival,
     connections: u64,
     short_lives: u32,
     suspect: Option<(What, u32)>,
@@ -87,6 +89,8 @@ enum Stage {
     /// The last message is on its way.
     Saying,
     Closing,
+    /// It ends since another bridge is there.
+    Yielding,
 }
 
 /// One connection.
@@ -124,8 +128,7 @@ impl Publisher {
             client_id: options.client_id.clone().unwrap_or_else(|| format!("fieldgate-{}", core.node.name)),
             credentials: options.username.clone().map(|user| (user, password)),
             keep_alive: options.keep_alive.0,
-            will_topic: core.topics.bridge("state"),
-            will: payload::bridge_will(&core.boot),
+            will: Some((core.topics.bridge("state"), payload::bridge_will(&core.boot))),
             largest: options.max_message_bytes,
         };
         Ok(Self {
@@ -134,6 +137,7 @@ impl Publisher {
             link,
             retained: Retained::default(),
             sweep: Sweep::default(),
+            rival: Rival::default(),
             connections: 0,
             short_lives: 0,
             suspect: None,
@@ -155,6 +159,14 @@ impl Publisher {
             self.core.link.store(0, Relaxed);
             self.sweep.lost();
             lock(&self.core.outbox).restart();
+            self.rival.lived(begun.elapsed());
+            if error.ending == Ending::Rival {
+                if !self.stand_back().await {
+                    return;
+                }
+                (pause, failures) = (PAUSE_LEAST, 0);
+                continue;
+            }
             if self.connections > before {
                 failures = 0;
                 tracing::warn!(%host, port, %error, "connection to the broker lost");
@@ -187,6 +199,54 @@ impl Publisher {
         }
     }
 
+    /// Waits until no other bridge of this node is at the broker. False if it is to stop meanwhile.
+    async fn stand_back(&mut self) -> bool {
+        let (client, host, port) = (&self.link.client_id, &self.link.address.host, self.link.address.port);
+        let message = format!(
+            "another bridge of this node is connected to the broker {host}:{port}, where this one was as client {client}; \
+             it stays, and this one waits: readings go on into the outbox. One bridge serves a node: stop one of them, or \
+             give it a node name (--node) of its own"
+        );
+        tracing::error!("{message}");
+        *lock(&self.core.rival) = Some(message);
+        loop {
+            let pause = self.rival.pause(fastrand::f64());
+            if self.unless_stopped(tokio::time::sleep(pause)).await.is_none() {
+                return false;
+            }
+            let look = rival::look(self.link.clone(), self.core.topics.bridge("state"), self.core.boot.clone());
+            match self.unless_stopped(look).await {
+                None => return false,
+                Some(Look::Held) => tracing::debug!("the other bridge is still connected to the broker"),
+                Some(Look::Free) => {
+                    tracing::info!("no other bridge of this node is connected to the broker any more");
+                    self.rival.begins_anew();
+                    return true;
+                }
+                Some(Look::Unknown(error)) => {
+                    tracing::debug!(%error, "cannot see whether the other bridge is still connected to the broker");
+                    // A rare try disturbs the other one for a moment at most: whoever started earlier stands back again.
+                    let pause = self.rival.pause(fastrand::f64());
+                    return self.unless_stopped(tokio::time::sleep(pause)).await.is_some();
+                }
+            }
+        }
+    }
+
+    /// Takes the news while something else is waited for. None if it is to stop.
+    async fn unless_stopped<T>(&mut self, wait: impl Future<Output = T>) -> Option<T> {
+        pin!(wait);
+        loop {
+            if lock(&self.core.stop).is_some() {
+                return None;
+            }
+            select! {
+                done = &mut wait => return Some(done),
+                () = self.core.wake.notified() => self.take_news(),
+            }
+        }
+    }
+
     /// One connection from beginning to end.
     async fn session(&mut self) -> Ended {
         let (client, mut eventloop) = link::open(&self.link);
@@ -212,7 +272,7 @@ impl Publisher {
                         () = sleep_until(wake) => {
                             if Instant::now() >= watchdog {
                                 let message = format!("nothing heard for {:?}", 2 * s.keep_alive);
-                                return Ended::Lost(LinkError { message, by_peer: false });
+                                return Ended::Lost(LinkError { message, ending: Ending::Other });
                             }
                         }
                     }
@@ -224,6 +284,7 @@ impl Publisher {
                         break Ended::Lost(error);
                     }
                 }
+                Err(_) if s.stage == Stage::Yielding => break Ended::Lost(LinkError::rival()),
                 Err(_) if s.stage == Stage::Closing => break Ended::Stopped,
                 Err(error) => break Ended::Lost(error),
             }
@@ -299,7 +360,7 @@ impl Publisher {
         let clock = (!lock(&self.core.clock).is_set()).then(|| Instant::now() + LOOK);
         let stop = lock(&self.core.stop).map(|at| match s.stage {
             Stage::Running | Stage::Draining => at - FAREWELL,
-            Stage::Saying | Stage::Closing => at,
+            Stage::Saying | Stage::Closing | Stage::Yielding => at,
         });
         if !s.connected {
             return *lock(&self.core.stop);
@@ -326,7 +387,7 @@ impl Publisher {
                 Stage::Running if s.readings_next => self.reading(now).or_else(|| self.item(s, now)),
                 Stage::Running => self.item(s, now).or_else(|| self.reading(now)),
                 Stage::Draining => self.reading(now),
-                Stage::Saying | Stage::Closing => None,
+                Stage::Saying | Stage::Closing | Stage::Yielding => None,
             };
             let Some(flight) = flight else { break };
             s.readings_next = !matches!(flight.what, What::Reading(_));
@@ -524,6 +585,14 @@ impl Publisher {
             }
             Event::Message { topic, payload } => {
                 s.heard = Instant::now();
+                if topic == self.core.topics.bridge("state") {
+                    match self.rival.hear(&payload, &self.core.boot) {
+                        Told::Nothing => {}
+                        Told::Newer => s.give_way(),
+                        Told::Older => self.retained.schedule(Item::BridgeState, s.heard),
+                    }
+                    return Ok(());
+                }
                 // A device whose spec is refused is not polled: what an earlier run said of it is no longer true.
                 let lanes = &self.retained.lanes;
                 let serves = |id: &crate::model::DeviceId| lanes.values().any(|lane| lane.device().id == *id);
@@ -535,6 +604,7 @@ impl Publisher {
             }
             Event::Heard => s.heard = Instant::now(),
             Event::Blocked => s.blocked = true,
+            Event::Closed if s.stage == Stage::Yielding => return Err(LinkError::rival()),
             Event::Closed | Event::Spoke => {}
         }
         Ok(())
@@ -548,6 +618,9 @@ impl Publisher {
         let own = self.core.options.max_message_bytes;
         self.core.largest.store(largest.map_or(own, |theirs| theirs.min(own)), Relaxed);
         self.core.link.store(self.connections, Relaxed);
+        // Before our own is written: what stands there tells whether another bridge was here meanwhile.
+        s.client.subscribe(&self.core.topics.bridge("state"));
+        *lock(&self.core.rival) = None;
         self.core.counts.connections.fetch_add(1, Relaxed);
         self.retained.connected(self.core.options.state, s.since.mono);
         let (host, port) = (&self.link.address.host, self.link.address.port);
@@ -586,7 +659,7 @@ impl Publisher {
         if !s.connected {
             return;
         }
-        if s.since.mono.elapsed() >= LIVED || !error.by_peer {
+        if s.since.mono.elapsed() >= LIVED || error.ending != Ending::Peer {
             self.short_lives = 0;
             return;
         }
@@ -614,7 +687,11 @@ const HEADER: usize = 32;
 
 impl LinkError {
     fn mixed_up() -> Self {
-        Self { message: "acknowledgements do not fit what was sent".into(), by_peer: false }
+        Self { message: "acknowledgements do not fit what was sent".into(), ending: Ending::Other }
+    }
+
+    fn rival() -> Self {
+        Self { message: "another bridge of this node is connected".into(), ending: Ending::Rival }
     }
 }
 
@@ -639,6 +716,14 @@ impl Session {
 
     fn has_room(&self) -> bool {
         self.handed.len() + self.on_way.len() < self.window
+    }
+
+    /// Ends it in order, so that no last will is published over what the other bridge says.
+    fn give_way(&mut self) {
+        if self.stage != Stage::Yielding {
+            (self.window, self.stage) = (0, Stage::Yielding);
+            self.client.disconnect();
+        }
     }
 
     fn is_idle(&self) -> bool {

@@ -1,7 +1,12 @@
 //! The HTTP listener: `/healthz`, `/readyz`, `/devices`, `/metrics`. On loopback unless told otherwise; read only, no
-//! secrets on any page.
+//! secrets on any page. Whoever asks from another machine (or another pod) is not shown the devices.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -39,8 +44,8 @@ pub async fn serve(listener: TcpListener, pages: Arc<dyn Site>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let place = places.clone().acquire_owned().await;
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match listener.accept().await {
+            Ok((stream, peer)) => (stream, peer.ip()),
             Err(error) => {
                 // Out of file descriptors, most likely: breathe instead of spinning.
                 tracing::warn!(%error, "Cannot accept an HTTP connection.");
@@ -50,7 +55,10 @@ pub async fn serve(listener: TcpListener, pages: Arc<dyn Site>) {
         };
         let pages = pages.clone();
         tokio::spawn(async move {
-            let service = service_fn(|request| std::future::ready(Ok::<_, Infallible>(answer(&*pages, &request))));
+            let service = service_fn(|request: Request<Incoming>| {
+                let answer = answer(&*pages, request.method(), request.uri().path(), peer);
+                std::future::ready(Ok::<_, Infallible>(answer))
+            });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(PATIENCE)
@@ -63,25 +71,70 @@ pub async fn serve(listener: TcpListener, pages: Arc<dyn Site>) {
     }
 }
 
-fn answer(pages: &dyn Site, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    if request.method() != Method::GET && request.method() != Method::HEAD {
+fn answer(pages: &dyn Site, method: &Method, path: &str, peer: IpAddr) -> Response<Full<Bytes>> {
+    if method != Method::GET && method != Method::HEAD {
         return page(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "only GET is served here\n".into());
     }
-    match request.uri().path() {
+    match path {
         "/healthz" => page(StatusCode::OK, "text/plain", "ok\n".into()),
         "/readyz" => match pages.ready() {
             Ok(()) => page(StatusCode::OK, "text/plain", "ok\n".into()),
             Err(waits) => page(StatusCode::SERVICE_UNAVAILABLE, "text/plain", format!("{waits}\n")),
         },
+        // An IPv4 peer of an IPv6 listener is an IPv4 peer.
+        "/devices" if !peer.to_canonical().is_loopback() => page(StatusCode::FORBIDDEN, "text/plain", LOCAL.into()),
         "/devices" => page(StatusCode::OK, "application/json", format!("{:#}\n", pages.devices())),
         "/metrics" => page(StatusCode::OK, "text/plain; version=0.0.4", pages.metrics()),
         _ => page(StatusCode::NOT_FOUND, "text/plain", "pages: /healthz /readyz /devices /metrics\n".into()),
     }
 }
 
+const LOCAL: &str = "/devices is shown on this machine only: ask on 127.0.0.1, or through kubectl port-forward\n";
+
 fn page(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(hyper::header::CONTENT_TYPE, hyper::header::HeaderValue::from_static(content_type));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Two;
+
+    impl Site for Two {
+        fn ready(&self) -> Result<(), String> {
+            Err("waits for the devices".into())
+        }
+
+        fn devices(&self) -> serde_json::Value {
+            serde_json::json!({ "devices": {} })
+        }
+
+        fn metrics(&self) -> String {
+            "fieldgate_up 1\n".into()
+        }
+    }
+
+    #[test]
+    fn the_devices_are_shown_to_this_machine_only() {
+        let status = |path: &str, peer: &str| answer(&Two, &Method::GET, path, peer.parse().unwrap()).status().as_u16();
+        for peer in ["127.0.0.1", "127.8.9.1", "::1", "::ffff:127.0.0.1"] {
+            assert_eq!(status("/devices", peer), 200, "{peer}");
+        }
+        for peer in ["10.244.0.7", "::ffff:10.244.0.7", "fd00::7", "fe80::1", "0.0.0.0"] {
+            assert_eq!(status("/devices", peer), 403, "{peer}");
+            for (path, expected) in
+                [("/metrics", 200), ("/healthz", 200), ("/readyz", 503), ("/devices/", 404), ("/", 404)]
+            {
+                assert_eq!(status(path, peer), expected, "{path} for {peer}");
+            }
+        }
+        for method in [Method::HEAD, Method::GET] {
+            assert_eq!(answer(&Two, &method, "/devices", [192, 168, 0, 9].into()).status(), StatusCode::FORBIDDEN);
+        }
+        assert_eq!(answer(&Two, &Method::PUT, "/devices", [127, 0, 0, 1].into()).status().as_u16(), 405);
+    }
 }

@@ -39,9 +39,12 @@ impl Pages {
 }
 
 impl Site for Pages {
-    /// Ready without a broker too: what is read waits for it.
+    /// Ready without a broker too: what is read waits for it. Not while another bridge stands in our place there.
     fn ready(&self) -> Result<(), String> {
-        if self.loaded.load(Ordering::Relaxed) { Ok(()) } else { Err("the devices have not been loaded yet".into()) }
+        if !self.loaded.load(Ordering::Relaxed) {
+            return Err("the devices have not been loaded yet".into());
+        }
+        self.data.rival().map_or(Ok(()), Err)
     }
 
     fn devices(&self) -> Value {

@@ -85,12 +85,18 @@ pub struct Bridge {
 impl Bridge {
     /// Starts it, and waits until it listens for HTTP.
     pub async fn start(devices: &Path, broker: &str) -> Self {
+        Self::start_with(devices, broker, &[]).await
+    }
+
+    /// The same with further arguments.
+    pub async fn start_with(devices: &Path, broker: &str, more: &[&str]) -> Self {
         let files = Folder::new();
         let child = fieldgate()
             .args(["run", "--node", "gw-1", "--http", "127.0.0.1:0", "--log-format", "json"])
             .arg("--devices")
             .arg(devices)
             .args(["--broker", broker])
+            .args(more)
             .stdout(Stdio::null())
             .stderr(File::create(files.path().join("log")).unwrap())
             .spawn()
@@ -106,6 +112,11 @@ impl Bridge {
         })
         .await;
         bridge
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn log(&self) -> String {

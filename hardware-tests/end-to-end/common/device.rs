@@ -84,6 +84,8 @@ pub fn property(name: &str, data_type: DataType) -> Property {
         poll_every: Duration::from_secs(1),
         max_age: Duration::from_secs(3),
         desired: None,
+        safe: None,
+        report_every: None,
         publish: Publish::default(),
     }
 }

@@ -1,5 +1,10 @@
 //! A gate before a broker: it passes connections while it is open, and cuts them when it closes.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
@@ -9,6 +14,7 @@ use tokio::{
 pub struct Gate {
     port: u16,
     open: watch::Sender<bool>,
+    passed: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -29,9 +35,12 @@ impl Gate {
         let listener = TcpListener::bind(("127.0.0.1", own)).await.unwrap();
         let own = listener.local_addr().unwrap().port();
         let (open, watched) = watch::channel(true);
+        let passed = Arc::new(AtomicUsize::new(0));
+        let count = passed.clone();
         let task = tokio::spawn(async move {
             loop {
                 let (mut client, _) = listener.accept().await.unwrap();
+                count.fetch_add(1, Ordering::Relaxed);
                 let mut watched = watched.clone();
                 tokio::spawn(async move {
                     if !*watched.borrow_and_update() {
@@ -45,11 +54,16 @@ impl Gate {
                 });
             }
         });
-        Self { port: own, open, task }
+        Self { port: own, open, passed, task }
     }
 
     pub fn url(&self) -> String {
         format!("mqtt://127.0.0.1:{}", self.port)
+    }
+
+    /// How many connections came.
+    pub fn passed(&self) -> usize {
+        self.passed.load(Ordering::Relaxed)
     }
 
     pub fn open(&self) {

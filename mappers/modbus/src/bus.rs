@@ -145,6 +145,10 @@ impl Bus<Modbus> for ModbusBus {
     }
 }
 
+/// What is said of a line that somebody else has.
+const IN_USE: &str = "another program has it open, perhaps a second bridge; one alone may use a serial line \
+    (`fuser -v` on its path tells which program has it)";
+
 /// Opens the bus.
 ///
 /// # Errors
@@ -169,7 +173,12 @@ pub(crate) async fn open(target: &Target, line: Line) -> Result<ModbusBus> {
                     })
                     .stop_bits(if *two_stop_bits { StopBits::Two } else { StopBits::One });
                 // Opening a device file can block for long, for instance on a modem that waits for its carrier.
-                let stream = spawn_blocking(move || SerialStream::open(&builder)).await.map_err(io::Error::other)??;
+                // It opens for one program alone: by TIOCEXCL, and by flock where root may pass that.
+                let opened = spawn_blocking(move || SerialStream::open(&builder)).await.map_err(io::Error::other)?;
+                let stream = opened.map_err(|error| match error.kind() {
+                    tokio_serial::ErrorKind::NoDevice => io::Error::other(IN_USE),
+                    _ => error.into(),
+                })?;
                 Ok(ModbusBus::attach(stream, line))
             }
         }

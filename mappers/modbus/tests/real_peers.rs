@@ -231,7 +231,11 @@ async fn an_unplugged_serial_line_breaks_the_bus_and_ends_the_wait() {
 async fn a_serial_line_is_opened_by_one_alone() {
     let pty = Pty::open().unwrap();
     let endpoint = serial(pty.path().to_str().unwrap(), 3);
-    let _first = open(&endpoint).await;
+    let first = open(&endpoint).await;
     let error = Modbus.open(&bind(&endpoint, &[])).await.map(|_| ()).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unreachable, "{error}");
+    let text = error.to_string();
+    assert!(text.contains(pty.path().to_str().unwrap()) && text.contains("another program has it open"), "{text}");
+    drop(first);
+    open(&endpoint).await;
 }

@@ -2,6 +2,7 @@
 //! broker in the same process. What is printed comes from a subscriber; nothing is scripted but the one edit of a file.
 
 use std::{
+    io::{self, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -62,16 +63,20 @@ pub fn run(args: &Args, mappers: Vec<Arc<dyn Mapper>>) -> anyhow::Result<ExitCod
         plant::write_devices(&folder.0, &plant)?;
         let settings = settings(&folder.0, port);
         let daemon = Daemon::start(settings, mappers).await?;
-        introduce(&folder.0, port, &plant);
         let screen = screen::Screen::new(port);
+        let intro = introduction(&folder.0, port, &plant);
         let end = args.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
         let shown = tokio::select! {
-            shown = show(screen, &folder.0, end) => shown,
+            shown = show(screen, &folder.0, end, &intro) => shown,
             signal = super::run::stop_signal() => signal.map(drop),
         };
-        println!("\nStopping: the last readings are handed over, then the bridge says that it is offline.");
+        let told = say("\nStopping: the last readings are handed over, then the bridge says that it is offline.");
         daemon.stop(super::run::STOP).await;
-        shown.map(|()| ExitCode::SUCCESS)
+        match shown.and(told) {
+            // A reader that has seen enough, such as `head`, ends the demo.
+            Err(error) if is_closed(&error) => Ok(ExitCode::SUCCESS),
+            shown => shown.map(|()| ExitCode::SUCCESS),
+        }
     })
 }
 
@@ -82,8 +87,18 @@ fn settings(folder: &Path, broker: u16) -> Settings {
     settings
 }
 
-fn introduce(folder: &Path, port: u16, plant: &plant::Plant) {
-    println!(
+/// Prints a line.
+fn say(line: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).context("cannot write to standard output")
+}
+
+fn is_closed(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn introduction(folder: &Path, port: u16, plant: &plant::Plant) -> String {
+    format!(
         "\
 Fieldgate demo. Everything below is what a subscriber receives.
 
@@ -97,19 +112,20 @@ Fieldgate demo. Everything below is what a subscriber receives.
         meter = plant.meter,
         dead = plant::DEAD,
         line = plant.line.display(),
-    );
+    )
 }
 
-async fn show(mut screen: screen::Screen, folder: &Path, end: Option<Instant>) -> anyhow::Result<()> {
+async fn show(mut screen: screen::Screen, folder: &Path, end: Option<Instant>, intro: &str) -> anyhow::Result<()> {
+    say(intro)?;
     let end = end.unwrap_or_else(|| Instant::now() + Duration::from_secs(365 * 86_400));
     let within = |seconds| end.min(Instant::now() + Duration::from_secs(seconds));
     let (file, wanted) = (folder.join("boiler-1.yaml"), 21.5);
 
     screen.show(within(6), |_, _| false).await?;
-    println!(
+    say(&format!(
         "\nNow boiler-1.yaml is edited: desired {} -> {wanted}. Nothing else is told to the bridge.",
         plant::FIRST
-    );
+    ))?;
     let text = std::fs::read_to_string(&file)?;
     std::fs::write(&file, text.replace(&format!("desired: {}", plant::FIRST), &format!("desired: {wanted}")))?;
     let start = Instant::now();
@@ -123,19 +139,19 @@ async fn show(mut screen: screen::Screen, folder: &Path, end: Option<Instant>) -
         })
         .await?;
     if confirmed {
-        println!(
+        say(&format!(
             "boiler-1 holds {wanted}: written, read back and published {} ms after the edit.\n",
             start.elapsed().as_millis()
-        );
+        ))?;
     } else {
-        println!("boiler-1 did not confirm {wanted} within {} ms.\n", start.elapsed().as_millis());
+        say(&format!("boiler-1 did not confirm {wanted} within {} ms.\n", start.elapsed().as_millis()))?;
     }
     loop {
         let before = Instant::now();
         screen.show(within(10), |_, _| false).await?;
-        println!("\nThe last {:.0} s:", before.elapsed().as_secs_f64());
-        screen.sum_up();
-        println!();
+        say(&format!("\nThe last {:.0} s:", before.elapsed().as_secs_f64()))?;
+        screen.sum_up()?;
+        say("")?;
         if Instant::now() >= end {
             return Ok(());
         }

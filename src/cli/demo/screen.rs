@@ -12,6 +12,8 @@ use rumqttc::v5::{
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::say;
+
 /// The least time between two lines of a device.
 const LINE: Duration = Duration::from_millis(950);
 
@@ -56,7 +58,7 @@ impl Screen {
                 Event::Incoming(Packet::ConnAck(_)) => self.client.try_subscribe("fieldgate/#", QoS::AtMostOnce)?,
                 Event::Incoming(Packet::Publish(message)) => {
                     let payload = serde_json::from_slice(&message.payload).unwrap_or(Value::Null);
-                    if self.print(&String::from_utf8_lossy(&message.topic), &payload, &mut enough) {
+                    if self.print(&String::from_utf8_lossy(&message.topic), &payload, &mut enough)? {
                         return Ok(true);
                     }
                 }
@@ -66,19 +68,28 @@ impl Screen {
     }
 
     /// Prints how often each device was read since the last call, and the longest gap between two good readings.
-    pub fn sum_up(&mut self) {
+    ///
+    /// # Errors
+    /// Nobody reads any more.
+    pub fn sum_up(&mut self) -> anyhow::Result<()> {
         for (device, seen) in &mut self.seen {
             let gap =
                 if seen.good > 1 { format!("longest gap {} ms", seen.longest_gap.as_millis()) } else { String::new() };
-            println!("  {device:10} {:3} good, {:2} without an answer   {gap}", seen.good, seen.bad);
+            say(&format!("  {device:10} {:3} good, {:2} without an answer   {gap}", seen.good, seen.bad))?;
             (seen.good, seen.bad, seen.longest_gap) = (0, 0, Duration::ZERO);
         }
+        Ok(())
     }
 
-    fn print(&mut self, topic: &str, payload: &Value, enough: &mut impl FnMut(&str, &Value) -> bool) -> bool {
+    fn print(
+        &mut self,
+        topic: &str,
+        payload: &Value,
+        enough: &mut impl FnMut(&str, &Value) -> bool,
+    ) -> anyhow::Result<bool> {
         let parts: Vec<_> = topic.split('/').collect();
         let [_, "device", _, device, kind] = parts[..] else {
-            return false;
+            return Ok(false);
         };
         match kind {
             "info" => {
@@ -92,17 +103,17 @@ impl Screen {
                 let text =
                     payload["reason"].as_str().map_or_else(|| state.clone(), |reason| format!("{state} ({reason})"));
                 if self.availability.insert(device.to_owned(), text.clone()).as_ref() != Some(&text) {
-                    println!("{:12}  {device:10} is {text} since {}", "", clock(&payload["since"]));
+                    say(&format!("{:12}  {device:10} is {text} since {}", "", clock(&payload["since"])))?;
                 }
             }
-            "readings" => self.readings(device, payload),
-            "state" => return enough(device, payload),
+            "readings" => self.readings(device, payload)?,
+            "state" => return Ok(enough(device, payload)),
             _ => {}
         }
-        false
+        Ok(false)
     }
 
-    fn readings(&mut self, device: &str, payload: &Value) {
+    fn readings(&mut self, device: &str, payload: &Value) -> anyhow::Result<()> {
         let seen = self.seen.entry(device.to_owned()).or_default();
         let now = Instant::now();
         if payload.get("bad").is_some() {
@@ -126,11 +137,11 @@ impl Screen {
         // A line a second and device is enough for people; the counts tell of every message.
         let shown = seen.shown.get_or_insert(now);
         if now - *shown < LINE {
-            return;
+            return Ok(());
         }
         *shown = now;
         let line = std::mem::take(&mut seen.values).into_values().collect::<Vec<_>>().join("   ");
-        println!("{:12}  {device:10} {line}", clock(&payload["time"]));
+        say(&format!("{:12}  {device:10} {line}", clock(&payload["time"])))
     }
 }
 

@@ -1,0 +1,217 @@
+//! What of a stored status stays when a newer one is told, whether the two differ at all, and what people are told of the
+//! difference. Pure.
+
+use std::sync::Arc;
+
+use fieldgate_crds::{Condition, DeviceStatus, condition};
+use serde_json::Value;
+
+use super::{
+    sink::Notice,
+    status::{is_transitional, renew_ready},
+};
+
+/// The status to store: the one computed, but what only tells that something is about to be known does not overwrite
+/// what is stored of the same generation. So a bridge that starts anew over a quiet fleet has nothing to write.
+///
+/// - A condition that settles by itself leaves the stored one, if that says more.
+/// - Transition times are those of the stored conditions where the status is the same.
+/// - The words of a failure stay while its reason does: later ones differ in their times only.
+/// - A value that was not read yet (`unread`) leaves the stored one.
+pub fn carry(stored: &DeviceStatus, computed: &DeviceStatus, unread: &[Arc<str>]) -> DeviceStatus {
+    let mut next = computed.clone();
+    let same_generation = stored.observed_generation == computed.observed_generation;
+    for condition in next.conditions.iter_mut().filter(|c| c.type_ != condition::READY) {
+        let Some(old) = stored.conditions.iter().find(|old| old.type_ == condition.type_) else { continue };
+        if same_generation && is_transitional(condition) && !is_transitional(old) {
+            *condition = old.clone();
+        } else if old.status == condition.status {
+            condition.last_transition_time = old.last_transition_time.clone();
+            if same_generation && is_same_failure(old, condition) {
+                condition.message.clone_from(&old.message);
+            }
+        }
+    }
+    let now = computed.conditions.iter().find(|c| c.type_ == condition::READY).map(|c| c.last_transition_time.clone());
+    if let Some(now) = now {
+        renew_ready(stored, &mut next, &now);
+    }
+    if same_generation {
+        for name in unread {
+            if let (Some(next), Some(old)) = (next.reported.get_mut(&**name), stored.reported.get(&**name)) {
+                next.value.clone_from(&old.value);
+            }
+        }
+    }
+    next
+}
+
+/// A failure of the same kind and of the same bus or property, which the message begins with.
+fn is_same_failure(old: &Condition, new: &Condition) -> bool {
+    let whose = |c: &Condition| c.message.split_whitespace().next().map(str::to_owned);
+    matches!(&*new.reason, "Timeout" | "Unreachable" | "Bus" | "BadData" | "WriteFailed" | "Flapping")
+        && old.reason == new.reason
+        && whose(old) == whose(new)
+}
+
+/// Whether a status still tells of something that settles by itself.
+pub fn is_settled(status: &DeviceStatus) -> bool {
+    !status.conditions.iter().any(is_transitional)
+}
+
+/// Whether two statuses are the same JSON. Numbers are compared as such: an API server may give 20.0 back as 20.
+pub fn is_same(a: &DeviceStatus, b: &DeviceStatus) -> bool {
+    a == b || matches!((serde_json::to_value(a), serde_json::to_value(b)), (Ok(a), Ok(b)) if is_same_json(&a, &b))
+}
+
+fn is_same_json(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(x), Value::Number(y)) => {
+            x == y || ((x.is_f64() || y.is_f64()) && x.as_f64().is_some() && x.as_f64() == y.as_f64())
+        }
+        (Value::Array(x), Value::Array(y)) => x.len() == y.len() && x.iter().zip(y).all(|(x, y)| is_same_json(x, y)),
+        (Value::Object(x), Value::Object(y)) => {
+            x.len() == y.len() && x.iter().all(|(key, x)| y.get(key).is_some_and(|y| is_same_json(x, y)))
+        }
+        _ => a == b,
+    }
+}
+
+/// What people are told of a change: at most one thing, since one cause moves several conditions. `Ready` stands for all
+/// if it changed its status; what is about to settle is no news.
+pub fn notice(before: &DeviceStatus, after: &DeviceStatus) -> Option<Notice> {
+    let order = [condition::READY, condition::ACCEPTED, condition::REACHABLE, condition::SYNCED];
+    let changed = order.iter().find_map(|type_| {
+        let new = after.conditions.iter().find(|c| c.type_ == *type_)?;
+        let old = before.conditions.iter().find(|c| c.type_ == *type_);
+        // What was unknown and is true now is told by Ready alone.
+        let rises =
+            new.status == "True" && (*type_ == condition::READY || old.is_some_and(|old| old.status == "False"));
+        let falls = new.status == "False" && !is_transitional(new);
+        // The end of a transition that was stored as False is none of its own: compare with what it ended in.
+        let differs = old.is_none_or(|old| old.status != new.status || (is_transitional(old) && falls));
+        (differs && (rises || falls)).then_some(new)
+    })?;
+    let message = if changed.message.is_empty() {
+        format!("{} is {}: {}", changed.type_, changed.status, changed.reason)
+    } else {
+        changed.message.clone()
+    };
+    Some(Notice { warning: changed.status == "False", reason: changed.reason.clone(), message })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use fieldgate_crds::Reported;
+    use serde_json::json;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::{
+        clock::Stamp,
+        control::{
+            desired::Sync,
+            status::{Facts, Flaps, status},
+        },
+    };
+
+    fn made(second: u64, facts: &Facts) -> DeviceStatus {
+        let now = Stamp { wall: Duration::from_secs(second), mono: Instant::now() };
+        status(&DeviceStatus::default(), facts, &mut Flaps::default(), now)
+    }
+
+    fn good() -> Facts {
+        Facts { generation: 3, running: true, reachable: Some(Ok(())), bus: "b".into(), ..Facts::default() }
+    }
+
+    fn silent(words: &str) -> Facts {
+        Facts { reachable: Some(Err("timeout")), words: words.into(), ..good() }
+    }
+
+    fn with(sync: Sync) -> Facts {
+        Facts { sync: vec![("a".into(), sync)], ..good() }
+    }
+
+    #[test]
+    fn a_start_over_a_quiet_device_changes_nothing_whatever_it_held() {
+        let starting = Facts { reachable: None, ..with(Sync::Unknown) };
+        for stored in [with(Sync::Synced), with(Sync::Refused("x".into())), silent("no answer within 301 ms")] {
+            let before = made(10, &stored);
+            let after = made(
+                99,
+                &Facts { sync: stored.sync.iter().map(|_| ("a".into(), Sync::Unknown)).collect(), ..starting.clone() },
+            );
+            assert_eq!(carry(&before, &after, &[]), before, "starting: {stored:?}");
+            let again = Facts { words: "no answer within 302 ms".into(), ..stored.clone() };
+            assert_eq!(carry(&before, &made(99, &again), &[]), before, "found as it was: {stored:?}");
+        }
+        // It is silent, and what it holds is not known anew.
+        let before = made(10, &Facts { sync: vec![("a".into(), Sync::Synced)], ..silent("x") });
+        let after = made(99, &Facts { sync: vec![("a".into(), Sync::Unknown)], ..silent("y") });
+        assert_eq!(carry(&before, &after, &[]), before);
+    }
+
+    #[test]
+    fn another_generation_is_answered_even_if_nothing_is_known_yet() {
+        let before = made(10, &good());
+        let after = made(99, &Facts { generation: 4, reachable: None, ..good() });
+        assert_eq!(carry(&before, &after, &[]).conditions[1].reason, "NotRead");
+    }
+
+    #[test]
+    fn another_bus_is_named() {
+        let before = made(10, &silent("x"));
+        let after = made(99, &Facts { bus: "c".into(), ..silent("x") });
+        assert!(carry(&before, &after, &[]).conditions[1].message.starts_with("c: x"));
+    }
+
+    #[test]
+    fn what_was_not_read_yet_keeps_the_stored_value() {
+        let reported = |value| [("a".to_owned(), Reported { value, desired: None })].into();
+        let before = DeviceStatus { reported: reported(Some(json!(1))), ..made(10, &good()) };
+        let after = DeviceStatus { reported: reported(None), ..made(99, &good()) };
+        assert_eq!(carry(&before, &after, &["a".into()]).reported["a"].value, Some(json!(1)));
+        assert_eq!(carry(&before, &after, &[]).reported["a"].value, None, "it was read and gave no value");
+    }
+
+    #[test]
+    fn numbers_are_compared_as_numbers() {
+        let table = [
+            (json!(20.0), json!(20), true),
+            (json!(20.5), json!(20), false),
+            (json!(9_007_199_254_740_993_u64), json!(9_007_199_254_740_992_u64), false),
+            (json!("20"), json!(20), false),
+            (json!({"a": [1.0, {"b": 2}]}), json!({"a": [1, {"b": 2.0}]}), true),
+            (json!({"a": null}), json!({}), false),
+        ];
+        for (a, b, same) in table {
+            assert_eq!(is_same_json(&a, &b), same, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn one_cause_gives_one_notice() {
+        let refused = Facts { refused: Some(("Config", "spec.x: y".into())), running: false, ..good() };
+        let (new, starting) = (DeviceStatus::default(), made(1, &Facts { reachable: None, ..good() }));
+        let of = |facts: &Facts| made(1, facts);
+        let table = [
+            ("new and good", &new, of(&good()), Some((false, "Ready"))),
+            ("new and not read yet", &new, starting.clone(), None),
+            ("then read", &starting, of(&good()), Some((false, "Ready"))),
+            ("falls silent", &of(&good()), of(&silent("x")), Some((true, "Timeout"))),
+            ("answers again", &of(&silent("x")), of(&good()), Some((false, "Ready"))),
+            ("is being written", &of(&good()), of(&with(Sync::Pending)), None),
+            ("was written", &of(&with(Sync::Pending)), of(&with(Sync::Synced)), Some((false, "Ready"))),
+            ("refuses", &of(&with(Sync::Pending)), of(&with(Sync::Refused("x".into()))), Some((true, "Refused"))),
+            ("not accepted", &of(&good()), of(&refused), Some((true, "Config"))),
+            ("not accepted while silent", &of(&silent("x")), of(&refused), Some((true, "Config"))),
+            ("other words", &of(&silent("x")), of(&silent("y")), None),
+        ];
+        for (case, before, after, wanted) in table {
+            let got = notice(before, &after);
+            assert_eq!(got.as_ref().map(|n| (n.warning, &*n.reason)), wanted, "{case}: {got:?}");
+        }
+    }
+}

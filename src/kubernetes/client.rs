@@ -1,0 +1,285 @@
+//! The way to the API server: one request and its answer, within bounded time. It retries nothing but a request whose
+//! token was refused, once, with a token read anew.
+//!
+//! kube gives the configuration, TLS and the token (which it reads again within a minute); the stack around it is ours.
+//! Its own retry would hold on to one PATCH for minutes. It speaks HTTP/1.1 only, so that a request that is given up
+//! takes its connection with it and the next one opens another; no request waits behind a dead HTTP/2 connection.
+//! Keep-alive by TCP finds a dead connection below a watch within a minute without waking this process.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use http::{Method, Request, Response, header};
+use http_body_util::BodyExt;
+use hyper_util::{
+    client::legacy::{self, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use kube::{
+    Client, Config,
+    client::{Body, ClientBuilder, ConfigExt},
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use tokio::time::{Instant, timeout, timeout_at};
+use tower::{BoxError, ServiceExt};
+
+use super::{
+    counts::Counts,
+    failure::{Failure, shorten},
+};
+
+/// Without a version, since caches at the edge are kept by it.
+pub const USER_AGENT: &str = "fieldgate";
+/// How long an answer may take to begin, and to go on.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+const CONNECT: Duration = Duration::from_secs(5);
+const KEEPALIVE: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const IDLE: Duration = Duration::from_secs(30);
+/// The largest answer that is taken: a page of 500 objects of a tenth of a megabyte.
+const LARGEST: usize = 64 << 20;
+/// A refused token is read anew at most this often.
+const RENEWAL: Duration = Duration::from_secs(1);
+
+/// Who is asked, and as whom.
+enum Target {
+    Kubeconfig(PathBuf),
+    Pod,
+}
+
+/// The way to one API server.
+pub struct Link {
+    target: Target,
+    state: Mutex<State>,
+    /// What was asked and what came of it.
+    pub counts: Counts,
+}
+
+struct State {
+    client: Client,
+    renewed: Option<Instant>,
+}
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// The verb as a metric shows it: get, list, watch, patch, create.
+    pub verb: &'static str,
+    /// GET, PATCH or POST.
+    pub method: Method,
+    /// Path and query.
+    pub path: String,
+    /// The type of the body, if there is one.
+    pub content: Option<&'static str>,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Ask {
+    /// A request without a body.
+    pub fn get(verb: &'static str, path: impl Into<String>) -> Self {
+        Self { verb, method: Method::GET, path: path.into(), content: None, body: Bytes::new() }
+    }
+}
+
+impl Link {
+    /// The way that a kubeconfig file tells, or, without one, that of this pod's service account. Nothing is asked yet.
+    ///
+    /// # Errors
+    /// The file is not there or not right; this is no pod; the service account has no token here.
+    pub async fn open(kubeconfig: Option<&Path>) -> anyhow::Result<Self> {
+        let target = kubeconfig.map_or(Target::Pod, |path| Target::Kubeconfig(path.to_owned()));
+        let client = connect(&target).await?;
+        Ok(Self { target, state: Mutex::new(State { client, renewed: None }), counts: Counts::default() })
+    }
+
+    /// Asks, and reads the whole answer.
+    ///
+    /// # Errors
+    /// Everything but a success.
+    pub async fn ask(&self, ask: &Ask) -> Result<Bytes, Failure> {
+        let answer = match self.begin(ask).await {
+            Ok(answer) => read(answer.into_body()).await,
+            Err(failure) => Err(failure),
+        };
+        self.counts.count(ask.verb, answer.as_ref().err());
+        answer
+    }
+
+    /// Asks, and leaves the body of the answer to be read as it comes.
+    ///
+    /// # Errors
+    /// Everything but a success.
+    pub async fn stream(&self, ask: &Ask) -> Result<Body, Failure> {
+        let answer = self.begin(ask).await;
+        self.counts.count(ask.verb, answer.as_ref().err());
+        answer.map(Response::into_body)
+    }
+
+    async fn begin(&self, ask: &Ask) -> Result<Response<Body>, Failure> {
+        let answer = self.send(ask).await?;
+        if answer.status().as_u16() == 401 && self.renew().await {
+            return check(self.send(ask).await?).await;
+        }
+        check(answer).await
+    }
+
+    async fn send(&self, ask: &Ask) -> Result<Response<Body>, Failure> {
+        let mut request = Request::builder()
+            .method(ask.method.clone())
+            .uri(&ask.path)
+            .header(header::USER_AGENT, USER_AGENT)
+            .header(header::ACCEPT, "application/json")
+            .header(header::ACCEPT_ENCODING, "identity");
+        if let Some(content) = ask.content {
+            request = request.header(header::CONTENT_TYPE, content);
+        }
+        let request = request
+            .body(Body::from(ask.body.clone()))
+            .map_err(|error| Failure::away(format!("cannot ask for {}: {error}", ask.path)))?;
+        let client = self.state().client.clone();
+        match timeout(PATIENCE, client.send(request)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(Failure::away(causes(&error))),
+            Err(_) => Err(Failure::away(format!("no answer within {} s", PATIENCE.as_secs()))),
+        }
+    }
+
+    /// Reads the token anew. False if that was done a moment ago, or cannot be done.
+    async fn renew(&self) -> bool {
+        {
+            let mut state = self.state();
+            if state.renewed.is_some_and(|at| at.elapsed() < RENEWAL) {
+                return false;
+            }
+            state.renewed = Some(Instant::now());
+        }
+        match connect(&self.target).await {
+            Ok(client) => {
+                self.state().client = client;
+                true
+            }
+            Err(error) => {
+                tracing::warn!("The token was refused and cannot be read anew: {error:#}.");
+                false
+            }
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn check(answer: Response<Body>) -> Result<Response<Body>, Failure> {
+    let code = answer.status();
+    if code.is_success() {
+        return Ok(answer);
+    }
+    let after = answer.headers().get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let body = read(answer.into_body()).await.unwrap_or_default();
+    Err(Failure::of_answer(code.as_u16(), after.as_deref(), &body))
+}
+
+/// The whole body; each part of it within [`PATIENCE`].
+async fn read(mut body: Body) -> Result<Bytes, Failure> {
+    let mut whole = Vec::new();
+    while let Some(part) = part(&mut body, Instant::now() + PATIENCE).await? {
+        if whole.len() + part.len() > LARGEST {
+            return Err(Failure::away(format!("the answer is larger than {} MiB", LARGEST >> 20)));
+        }
+        whole.extend_from_slice(&part);
+    }
+    Ok(whole.into())
+}
+
+/// The next part of a body, or none at its end.
+///
+/// # Errors
+/// None came until then, or the connection broke.
+pub async fn part(body: &mut Body, until: Instant) -> Result<Option<Bytes>, Failure> {
+    loop {
+        return match timeout_at(until, body.frame()).await {
+            Ok(Some(Ok(frame))) => match frame.into_data() {
+                Ok(data) => Ok(Some(data)),
+                Err(_) => continue,
+            },
+            Ok(Some(Err(error))) => Err(Failure::away(causes(&error))),
+            Ok(None) => Ok(None),
+            Err(_) => Err(Failure::away("the answer stopped in the middle")),
+        };
+    }
+}
+
+async fn connect(target: &Target) -> anyhow::Result<Client> {
+    let config = match target {
+        Target::Kubeconfig(path) => {
+            let of_file = || format!("the kubeconfig file {}", path.display());
+            let kubeconfig = Kubeconfig::read_from(path).with_context(of_file)?;
+            Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.with_context(of_file)?
+        }
+        Target::Pod => {
+            if std::env::var("KUBERNETES_SERVICE_HOST").unwrap_or_default().is_empty() {
+                bail!(
+                    "no Kubernetes API server: KUBERNETES_SERVICE_HOST is not set, so this is no pod with one; \
+                     give --kubeconfig FILE, or `kubernetes: {{ kubeconfig: FILE }}` in the settings file"
+                );
+            }
+            Config::incluster_env().context(
+                "the pod's service account cannot be used: \
+                 is automountServiceAccountToken off? (or give --kubeconfig FILE)",
+            )?
+        }
+    };
+    if let Some(proxy) = &config.proxy_url {
+        bail!("the kubeconfig file asks for the proxy {proxy}; HTTP proxies are not supported");
+    }
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    http.set_nodelay(true);
+    http.set_connect_timeout(Some(CONNECT));
+    http.set_keepalive(Some(KEEPALIVE));
+    http.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
+    http.set_keepalive_retries(Some(3));
+    let https = config.rustls_https_connector_with_connector(http).context("TLS")?;
+    let client = legacy::Builder::new(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(1)
+        .build::<_, Body>(https)
+        .map_err(BoxError::from);
+    let stack = ClientBuilder::new(client, config.default_namespace.clone());
+    Ok(match config.auth_layer().context("the credentials")? {
+        Some(auth) => stack.with_layer(&auth).with_layer(&config.base_uri_layer()).build(),
+        None => stack.with_layer(&config.base_uri_layer()).build(),
+    })
+}
+
+/// An error and what caused it, as one line; what is said twice is said once.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = String::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text = if text.is_empty() { said } else { format!("{text}: {said}") };
+        }
+        next = error.source();
+    }
+    shorten(&text)
+}
+
+/// A text as it may stand in a query.
+pub fn encode(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}

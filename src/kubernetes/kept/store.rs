@@ -1,0 +1,172 @@
+//! The file: read once, then appended to, and replaced as a whole when it has grown too much or something was wrong with
+//! it. Blocks; it decides nothing about when.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, BufReader, BufWriter, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    Set,
+    codec::{self, Content, Found},
+};
+use crate::state;
+
+const FILE: &str = "objects";
+const NEW: &str = "objects.new";
+/// The file may grow to twice what it must hold, and this much more, before it is replaced.
+const FLOOR: u64 = 64 << 10;
+
+/// The objects as they stand on disk.
+#[derive(Debug)]
+pub struct Store {
+    folder: PathBuf,
+    set: Set,
+    /// The file, open for appending, if there is one.
+    file: Option<File>,
+    /// How long it is.
+    length: u64,
+    /// The file does not end well, or nobody knows what of it is on disk: it is replaced, never appended to.
+    repair: bool,
+}
+
+impl Store {
+    /// Opens the folder, which is created if it is not there, and what is kept in it; says what was left out of it.
+    pub fn open(folder: &Path) -> io::Result<(Self, Vec<String>)> {
+        state::create(folder)?;
+        let path = folder.join(FILE);
+        let mut store = Self { folder: folder.into(), set: Set::new(), file: None, length: 0, repair: false };
+        let file = match OpenOptions::new().read(true).append(true).open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((store, Vec::new())),
+            Err(error) => return Err(error),
+        };
+        let shown = path.display();
+        let Content { set, whole, torn, damaged } = match codec::read(BufReader::new(&file))? {
+            Found::Content(content) => content,
+            Found::Other(version) => {
+                let aside = folder.join(format!("{FILE}.{}", suffix(version.as_deref())));
+                fs::rename(&path, &aside)?;
+                let told = format!(
+                    "{shown}: it is not of the version that this program writes; left alone as {}, and nothing of it is used",
+                    aside.display()
+                );
+                return Ok((store, vec![told]));
+            }
+        };
+        (store.set, store.file, store.length) = (set, Some(file), whole + torn);
+        store.repair = torn > 0 || whole == 0 || !damaged.is_empty();
+        let told = damaged.into_iter().map(|(line, reason)| format!("{shown} line {line}: {reason}; left out"));
+        Ok((store, told.collect()))
+    }
+
+    /// What is on disk.
+    pub fn set(&self) -> &Set {
+        &self.set
+    }
+
+    /// Where it stands.
+    pub fn path(&self) -> PathBuf {
+        self.folder.join(FILE)
+    }
+
+    /// Whether the file is to be replaced although what it holds is right.
+    pub fn must_repair(&self) -> bool {
+        self.repair
+    }
+
+    /// Brings the disk to this set; returns how many bytes were written. After an error the disk holds an earlier set, or
+    /// some of the changes, and the next call tries again.
+    pub fn write(&mut self, wanted: &Set) -> io::Result<u64> {
+        let changes = changes(&self.set, wanted);
+        let added = changes.len() as u64;
+        let fits = !self.repair && self.length + added <= most(wanted);
+        let written = match &mut self.file {
+            _ if added == 0 && !self.repair => 0,
+            Some(file) if fits => {
+                if let Err(Failed { error, cut_off }) = append(file, self.length, changes.as_bytes()) {
+                    self.repair = !cut_off;
+                    return Err(error);
+                }
+                self.length += added;
+                added
+            }
+            _ => {
+                self.repair = true;
+                let file = replace(&self.folder, wanted)?;
+                self.length = file.metadata()?.len();
+                self.file = Some(file);
+                self.repair = false;
+                self.length
+            }
+        };
+        self.set.clone_from(wanted);
+        Ok(written)
+    }
+}
+
+/// How long a file with this set may become.
+fn most(set: &Set) -> u64 {
+    2 * set.iter().map(|(key, text)| codec::size(key, text)).sum::<u64>() + FLOOR
+}
+
+/// The records that lead from one set to the other.
+fn changes(from: &Set, to: &Set) -> String {
+    let gone = from.keys().filter(|key| !to.contains_key(key)).map(|key| codec::record(key, None));
+    // Texts in the same memory are not compared.
+    let put = to.iter().filter(|(key, text)| from.get(key) != Some(text));
+    put.map(|(key, text)| codec::record(key, Some(text))).chain(gone).collect()
+}
+
+struct Failed {
+    error: io::Error,
+    /// What went wrong is gone from the file, which can be appended to again.
+    cut_off: bool,
+}
+
+fn append(file: &mut File, length: u64, records: &[u8]) -> Result<(), Failed> {
+    file.write_all(records).map_err(|error| Failed { error, cut_off: file.set_len(length).is_ok() })?;
+    // After a failed sync nobody knows what is on disk, and a second sync may lie: a new file is written then.
+    file.sync_data().map_err(|error| Failed { error, cut_off: false })
+}
+
+/// Writes a new file beside the old one and puts it in its place.
+fn replace(folder: &Path, set: &Set) -> io::Result<File> {
+    let new = folder.join(NEW);
+    let written = write_new(&new, set).and_then(|file| fs::rename(&new, folder.join(FILE)).map(|()| file));
+    if written.is_err() {
+        // It may be what fills the disk.
+        let _ = fs::remove_file(&new);
+    }
+    let file = written?;
+    File::open(folder)?.sync_all()?;
+    Ok(file)
+}
+
+fn write_new(path: &Path, set: &Set) -> io::Result<File> {
+    // Left over from a run that was killed.
+    if let Err(error) = fs::remove_file(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(error);
+    }
+    let mut file = BufWriter::new(OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?);
+    file.write_all(codec::head().as_bytes())?;
+    for (key, text) in set {
+        file.write_all(codec::record(key, Some(text)).as_bytes())?;
+    }
+    let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.sync_all()?;
+    Ok(file)
+}
+
+/// The end of the name under which a file of another version is left alone.
+fn suffix(version: Option<&str>) -> String {
+    let short = version.filter(|v| !v.is_empty() && v.len() <= 8 && v.bytes().all(|b| b.is_ascii_alphanumeric()));
+    short.map_or_else(|| "unknown".into(), |version| format!("v{version}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+//! One scope, listed and then watched for ever, and everything that is seen told to the source. It judges nothing that
+//! it sees, and it never asks faster than its back-off lets it, whatever the answers are.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
+
+use super::{
+    backoff::{Backoff, PROVEN},
+    client::Link,
+    failure::{Failure, Kind as Why},
+    list::{Event, List, Query, Scope, Watch},
+    object::{Found, Key},
+    store::Seen,
+    trust::{Doubt, Verdict},
+};
+
+/// The server is asked to end a watch after this time, and up to [`SPREAD`] later.
+const LASTS: Duration = Duration::from_secs(270);
+const SPREAD: Duration = Duration::from_secs(40);
+/// A watch that the server has not ended so long after it should have is dead.
+const GRACE: Duration = Duration::from_secs(15);
+/// The API server sends a bookmark every minute or so: a watch that has had one is dead after such a silence.
+const SILENCE: Duration = Duration::from_secs(150);
+
+/// What the source is told.
+#[derive(Debug)]
+pub enum Told {
+    /// Objects were seen.
+    Seen(Seen, Vec<Found>),
+    /// A list of this scope is whole: these are all.
+    Listed(Scope, BTreeSet<Key>),
+    /// A watch says that an object no longer belongs to its scope.
+    Vanished(Key),
+    /// The scope cannot be listed or watched; this was the reason.
+    Trouble(Scope, Failure),
+    /// The scope is watched, and the watch has proved itself.
+    Watched(Scope),
+    /// What became of a doubt.
+    Judged(Doubt, Verdict),
+}
+
+/// Lists and watches a scope until the source is gone.
+pub async fn reflect(link: Arc<Link>, scope: Scope, query: Query, mut dice: fastrand::Rng, out: mpsc::Sender<Told>) {
+    let mut backoff = Backoff::new(dice.fork());
+    loop {
+        let mut version = match list(&link, &scope, &query, &out).await {
+            Ok(Some(version)) => version,
+            Ok(None) => return,
+            Err(failure) => {
+                let wait = backoff.failed(failure.wait);
+                tracing::debug!(?scope, %failure, ?wait, "Listing failed.");
+                if out.send(Told::Trouble(scope.clone(), failure)).await.is_err() {
+                    return;
+                }
+                sleep(wait).await;
+                continue;
+            }
+        };
+        loop {
+            let lasts = LASTS + SPREAD.mul_f64(dice.f64());
+            // The time that it takes to fail is not a time that a watch lasted.
+            let mut opened = None;
+            let end = watch(&link, &scope, &query, &mut version, lasts, &mut opened, &out).await;
+            let lasted = opened.map_or(Duration::ZERO, |at: Instant| at.elapsed());
+            let (asked, relist) = match &end {
+                End::Closed(None) => (None, false),
+                End::Closed(Some(failure)) => (failure.wait, failure.kind == Why::Expired),
+                End::Unwanted => return,
+            };
+            let wait = backoff.ended(lasted).max(asked.map_or(Duration::ZERO, |asked| asked.min(10 * PROVEN)));
+            tracing::debug!(?scope, ?end, ?lasted, ?wait, "A watch ended.");
+            let failure = match end {
+                End::Closed(Some(failure)) if !relist => Some(failure),
+                End::Closed(None) if lasted < PROVEN => {
+                    Some(Failure::away("it ends every watch at once, as a cache does whose cloud is away"))
+                }
+                _ => None,
+            };
+            if let Some(failure) = failure
+                && out.send(Told::Trouble(scope.clone(), failure)).await.is_err()
+            {
+                return;
+            }
+            sleep(wait).await;
+            if relist {
+                break;
+            }
+        }
+    }
+}
+
+/// Lists, and tells all of it. Returns the version to watch from; none if nobody listens any more.
+async fn list(link: &Link, scope: &Scope, query: &Query, out: &mpsc::Sender<Told>) -> Result<Option<String>, Failure> {
+    let mut list = List::new(link, query, scope.kind);
+    while let Some(found) = list.next().await? {
+        if out.send(Told::Seen(Seen::Somewhere, found)).await.is_err() {
+            return Ok(None);
+        }
+    }
+    if list.version.is_empty() || list.version == "0" {
+        return Err(Failure::away("the list has no resourceVersion: it comes from a cache that knows nothing"));
+    }
+    let told = Told::Listed(scope.clone(), list.keys);
+    Ok(out.send(told).await.is_ok().then_some(list.version))
+}
+
+/// How a watch ended.
+#[derive(Debug)]
+enum End {
+    /// It is over, perhaps for a reason.
+    Closed(Option<Failure>),
+    /// Nobody listens any more.
+    Unwanted,
+}
+
+async fn watch(
+    link: &Link,
+    scope: &Scope,
+    query: &Query,
+    version: &mut String,
+    lasts: Duration,
+    since: &mut Option<Instant>,
+    out: &mpsc::Sender<Told>,
+) -> End {
+    let mut watch = match Watch::open(link, query, scope.kind, version.clone(), lasts).await {
+        Ok(watch) => watch,
+        Err(failure) => return End::Closed(Some(failure)),
+    };
+    let opened = Instant::now();
+    *since = Some(opened);
+    let (mut proven, mut bookmarked) = (false, false);
+    loop {
+        let dead = opened + lasts + GRACE;
+        let dead = if bookmarked { dead.min(Instant::now() + SILENCE) } else { dead };
+        let until = if proven { dead } else { opened + PROVEN };
+        let event = match watch.next(until).await {
+            Ok(None) => return End::Closed(None),
+            Err(_) if !proven && Instant::now() >= until => {
+                proven = true;
+                if out.send(Told::Watched(scope.clone())).await.is_err() {
+                    return End::Unwanted;
+                }
+                continue;
+            }
+            Err(failure) => return End::Closed(Some(failure)),
+            Ok(Some(event)) => event,
+        };
+        let told = match event {
+            Event::Added(found) => Told::Seen(Seen::Somewhere, vec![*found]),
+            Event::Modified(found) => Told::Seen(Seen::Changed, vec![*found]),
+            Event::Deleted(key) => Told::Vanished(key),
+            Event::Bookmark => {
+                bookmarked = true;
+                version.clone_from(&watch.version);
+                continue;
+            }
+            Event::Error(failure) => return End::Closed(Some(failure)),
+        };
+        if out.send(told).await.is_err() {
+            return End::Unwanted;
+        }
+        version.clone_from(&watch.version);
+    }
+}

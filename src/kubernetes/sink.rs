@@ -1,0 +1,198 @@
+//! Statuses to the API server, by PATCH on the status of one very object. A success counts only if the answer shows what
+//! was sent: caches at the edge answer 200 with the old object. It decides nothing about when, and it tries once.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use fieldgate_crds::DeviceStatus;
+use http::Method;
+use serde_json::json;
+use tokio::time::timeout;
+
+use super::{
+    client::{Ask, Link, PATIENCE},
+    events::Events,
+    failure::{Failure, Kind as Why},
+    list::path,
+    mirror::{Mirror, is_older},
+    object::{self, Found, Key},
+};
+use crate::{
+    control::{
+        document::Kind,
+        sink::{Notice, Pending, StatusSink, Stored, Written},
+    },
+    model::DeviceId,
+};
+
+/// The way back for statuses.
+pub struct ClusterSink {
+    link: Arc<Link>,
+    mirror: Arc<Mirror>,
+    events: Events,
+}
+
+/// The manager of the fields that this bridge writes.
+pub(super) const MANAGER: &str = "fieldgate";
+
+impl ClusterSink {
+    /// The way back for the statuses of this node's Devices.
+    pub fn new(link: Arc<Link>, node: &str, mirror: Arc<Mirror>) -> Self {
+        Self { events: Events::new(link.clone(), node), link, mirror }
+    }
+
+    /// What was asked and what came of it.
+    pub fn counts(&self) -> &super::counts::Counts {
+        &self.link.counts
+    }
+
+    async fn patch(&self, device: &DeviceId, stored: &Stored, status: &DeviceStatus) -> Written {
+        let key = Key { kind: Kind::Device, id: device.clone() };
+        let ask = Ask {
+            verb: "patch",
+            method: Method::PATCH,
+            path: format!("{}/status?fieldManager={MANAGER}", path(&key)),
+            content: Some("application/json-patch+json"),
+            body: patch(&stored.uid, status),
+        };
+        let answer = match timeout(PATIENCE, self.link.ask(&ask)).await {
+            Ok(answer) => answer,
+            Err(_) => return Written::Unknown(format!("no whole answer within {} s", PATIENCE.as_secs()), None),
+        };
+        let failure = match answer {
+            Ok(body) => {
+                let found = object::read(Kind::Device, &String::from_utf8_lossy(&body));
+                if let Ok(found) = &found
+                    && found.uid == stored.uid
+                {
+                    let written = echoed(found, stored, status);
+                    if written == Written::Confirmed {
+                        self.mirror.put(found);
+                    }
+                    return written;
+                }
+                return Written::Unknown("the answer is not the object that was written".to_owned(), None);
+            }
+            Err(failure) => failure,
+        };
+        // The server does not say that the uid is another: it only refuses the whole patch.
+        if failure.kind == Why::Invalid && self.is_another(&key, &stored.uid).await {
+            return Written::Gone;
+        }
+        refused(failure)
+    }
+
+    /// Whether another object has this name now, or none.
+    async fn is_another(&self, key: &Key, uid: &str) -> bool {
+        match timeout(PATIENCE, self.link.ask(&Ask::get("get", path(key)))).await {
+            Ok(Ok(body)) => object::read(key.kind, &String::from_utf8_lossy(&body)).is_ok_and(|found| found.uid != uid),
+            Ok(Err(failure)) => failure.kind == Why::NotFound,
+            Err(_) => false,
+        }
+    }
+}
+
+impl StatusSink for ClusterSink {
+    fn stored(&self, device: &DeviceId) -> Option<Stored> {
+        self.mirror.get(device)
+    }
+
+    fn changed(&self) -> Pending<'_, Vec<DeviceId>> {
+        Box::pin(self.mirror.changed())
+    }
+
+    fn write<'a>(&'a self, device: &'a DeviceId, stored: &'a Stored, status: &'a DeviceStatus) -> Pending<'a, Written> {
+        Box::pin(self.patch(device, stored, status))
+    }
+
+    fn notify<'a>(&'a self, device: &'a DeviceId, stored: &'a Stored, notice: &'a Notice) -> Pending<'a, ()> {
+        Box::pin(self.events.tell(device, stored, notice))
+    }
+}
+
+/// Replaces the status as a whole, so that keys vanish, if the object is still the one that was meant.
+fn patch(uid: &str, status: &DeviceStatus) -> Bytes {
+    let patch = json!([
+        {"op": "test", "path": "/metadata/uid", "value": uid},
+        {"op": "add", "path": "/status", "value": status},
+    ]);
+    patch.to_string().into()
+}
+
+/// What a success is worth.
+fn echoed(found: &Found, stored: &Stored, sent: &DeviceStatus) -> Written {
+    let text = |status: &DeviceStatus| serde_json::to_value(status).unwrap_or_default();
+    let unknown = |message: &str| Written::Unknown(message.to_owned(), None);
+    if text(&found.status) != text(sent) {
+        return unknown("it was accepted but not stored: the answer shows another status (a cache in between?)");
+    }
+    if is_older(&found.version, &stored.version) {
+        return unknown("the answer shows an object older than the one known (a cache in between?)");
+    }
+    if found.version == stored.version && text(&stored.status) != text(sent) {
+        return unknown("the answer shows what was sent, but the object is no newer (an echo of a cache?)");
+    }
+    Written::Confirmed
+}
+
+/// What a failure means for a status.
+fn refused(failure: Failure) -> Written {
+    let wait: Option<Duration> = failure.wait;
+    match failure.kind {
+        Why::NotFound => Written::Gone,
+        Why::Forbidden | Why::Invalid => Written::Refused(failure.message),
+        Why::Away | Why::TooMany | Why::Expired | Why::Unauthorized | Why::Conflict => {
+            Written::Unknown(failure.message, wait)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{super::object::tests::device, *};
+
+    #[test]
+    fn a_success_counts_only_if_the_answer_shows_it() {
+        let status = |protocol: &str| DeviceStatus { protocol: Some(protocol.into()), ..DeviceStatus::default() };
+        let found = |version: &str, protocol: &str| {
+            let mut json = device("a", "gw-1", "u1", 1);
+            json["metadata"]["resourceVersion"] = json!(version);
+            json["status"] = json!({"protocol": protocol});
+            object::read(Kind::Device, &json.to_string()).unwrap()
+        };
+        let stored = Stored { uid: "u1".into(), generation: 1, version: "7".into(), status: status("old") };
+        for (what, answer, sent, confirmed) in [
+            ("stored", found("8", "new"), "new", true),
+            ("YurtHub gives the old object", found("7", "old"), "new", false),
+            ("echoed but no newer", found("7", "new"), "new", false),
+            ("echoed but older", found("6", "new"), "new", false),
+            ("nothing to change", found("7", "old"), "old", true),
+            ("stored meanwhile by an earlier try", found("8", "old"), "old", true),
+        ] {
+            let written = echoed(&answer, &stored, &status(sent));
+            assert_eq!(written == Written::Confirmed, confirmed, "{what}: {written:?}");
+        }
+    }
+
+    #[test]
+    fn failures_of_writes() {
+        let genuine = |reason: &str, code: u16| {
+            let body = format!(r#"{{"kind":"Status","reason":"{reason}","message":"words","code":{code}}}"#);
+            Failure::of_answer(code, Some("3"), body.as_bytes())
+        };
+        let wait = Some(Duration::from_secs(3));
+        for (failure, expected) in [
+            (genuine("NotFound", 404), Written::Gone),
+            (genuine("Forbidden", 403), Written::Refused("answered 403: words".into())),
+            (genuine("Invalid", 422), Written::Refused("answered 422: words".into())),
+            (genuine("TooManyRequests", 429), Written::Unknown("answered 429: words".into(), wait)),
+            (genuine("InternalError", 500), Written::Unknown("answered 500: words".into(), wait)),
+            (Failure::of_answer(404, None, b"dial tcp"), Written::Unknown("answered 404: dial tcp".into(), None)),
+            (Failure::of_answer(503, None, b""), Written::Unknown("answered 503".into(), None)),
+        ] {
+            assert_eq!(refused(failure), expected);
+        }
+    }
+}
