@@ -145,6 +145,16 @@ fn wanted_values_are_judged(kubectl: &Kubectl) {
             assert!(said.contains(part), "{property}: {part:?} is not in: {said}");
         }
     }
+    // What is written when the device is given up goes by the same rules.
+    tried(kubectl, &device(&json!([wanted(json!({"safe": 5, "min": 5, "max": 30}))]))).unwrap();
+    for (property, part) in [
+        (setpoint(&json!({"safe": 5})), NEEDS),
+        (wanted(json!({"safe": 31, "max": 30})), "is 31; accepted: 30 or less"),
+        (wanted(json!({"desired": 20, "safe": "off"})), "cannot be written as float32; write a number"),
+    ] {
+        let said = tried(kubectl, &device(&json!([property]))).expect_err(&property.to_string());
+        assert!(said.contains("safe of property \"setpoint\"") && said.contains(part), "{property}: {said}");
+    }
     let said = tried(kubectl, &object("Device", "lost", &json!({"protocol": {"virtual": {}}}))).unwrap_err();
     assert!(said.contains("spec.nodeName is required in a cluster: the name of the node"), "{said}");
 }
@@ -187,6 +197,7 @@ fn the_model_is_judged_with(kubectl: &Kubectl) {
             json!({"name": "setpoint", "desired": "warm"}),
             "cannot be written as float32; write a number (with the model",
         ),
+        (json!({"name": "setpoint", "safe": 4}), "safe of property \"setpoint\" is 4; accepted: 5 to 30"),
         (json!({"name": "flow", "desired": 3}), "access was left out, which means read (with the model heater)"),
         (json!({"name": "preset", "max": 5}), "desired of property \"preset\" is 7; accepted: 5 or less"),
         (setpoint(&json!({"name": "another", "desired": 3})), "desired of property \"another\" needs access"),
