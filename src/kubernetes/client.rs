@@ -8,7 +8,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -28,10 +28,8 @@ use kube::{
 use tokio::time::{Instant, timeout, timeout_at};
 use tower::{BoxError, ServiceExt};
 
-use super::{
-    counts::Counts,
-    failure::{Failure, shorten},
-};
+use super::failure::{Failure, shorten};
+use crate::observe::api::Counts;
 
 /// Without a version, since caches at the edge are kept by it.
 pub const USER_AGENT: &str = "fieldgate";
@@ -57,7 +55,7 @@ pub struct Link {
     target: Target,
     state: Mutex<State>,
     /// What was asked and what came of it.
-    pub counts: Counts,
+    pub counts: Arc<Counts>,
 }
 
 struct State {
@@ -95,7 +93,7 @@ impl Link {
     pub async fn open(kubeconfig: Option<&Path>) -> anyhow::Result<Self> {
         let target = kubeconfig.map_or(Target::Pod, |path| Target::Kubeconfig(path.to_owned()));
         let client = connect(&target).await?;
-        Ok(Self { target, state: Mutex::new(State { client, renewed: None }), counts: Counts::default() })
+        Ok(Self { target, state: Mutex::new(State { client, renewed: None }), counts: Arc::default() })
     }
 
     /// Asks, and reads the whole answer.
@@ -107,7 +105,7 @@ impl Link {
             Ok(answer) => read(answer.into_body()).await,
             Err(failure) => Err(failure),
         };
-        self.counts.count(ask.verb, answer.as_ref().err());
+        self.counts.count(ask.verb, answer.as_ref().map_or_else(|failure| failure.kind.word(), |_| "ok"));
         answer
     }
 
@@ -117,7 +115,7 @@ impl Link {
     /// Everything but a success.
     pub async fn stream(&self, ask: &Ask) -> Result<Body, Failure> {
         let answer = self.begin(ask).await;
-        self.counts.count(ask.verb, answer.as_ref().err());
+        self.counts.count(ask.verb, answer.as_ref().map_or_else(|failure| failure.kind.word(), |_| "ok"));
         answer.map(Response::into_body)
     }
 

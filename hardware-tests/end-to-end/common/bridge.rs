@@ -75,7 +75,7 @@ pub fn device(name: &str, endpoint: &str, properties: &[(&str, &str)]) -> String
 /// The rest of a property that reads one input register.
 pub const LEVEL: &str = "type: uint16, modbus: { table: inputRegister, register: 0 }";
 
-/// A running bridge by the name of gw-1.
+/// A running bridge.
 pub struct Bridge {
     child: Child,
     files: Folder,
@@ -83,20 +83,18 @@ pub struct Bridge {
 }
 
 impl Bridge {
-    /// Starts it, and waits until it listens for HTTP.
+    /// Starts it on a folder of devices, and waits until it listens for HTTP.
     pub async fn start(devices: &Path, broker: &str) -> Self {
-        Self::start_with(devices, broker, &[]).await
+        let devices = devices.to_str().unwrap();
+        Self::with(&["--node", "gw-1", "--devices", devices, "--broker", broker]).await
     }
 
-    /// The same with further arguments.
-    pub async fn start_with(devices: &Path, broker: &str, more: &[&str]) -> Self {
+    /// Starts it with these flags, and waits until it listens for HTTP.
+    pub async fn with(flags: &[&str]) -> Self {
         let files = Folder::new();
         let child = fieldgate()
-            .args(["run", "--node", "gw-1", "--http", "127.0.0.1:0", "--log-format", "json"])
-            .arg("--devices")
-            .arg(devices)
-            .args(["--broker", broker])
-            .args(more)
+            .args(["run", "--http", "127.0.0.1:0", "--log-format", "json"])
+            .args(flags)
             .stdout(Stdio::null())
             .stderr(File::create(files.path().join("log")).unwrap())
             .spawn()

@@ -6,6 +6,7 @@ pub mod bridge;
 pub mod broker;
 pub mod device;
 pub mod gate;
+pub mod kube;
 pub mod plant;
 pub mod schema;
 pub mod subscriber;

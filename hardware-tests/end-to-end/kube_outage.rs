@@ -1,0 +1,299 @@
+//! The control plane goes away, comes back, lies, forgets; the bridge dies. What is polled stays polled.
+
+#![allow(clippy::unwrap_used)] // a test
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{
+    bridge::{Bridge, Folder, LEVEL, condition},
+    kube::{SETPOINT, Stage, own, shared},
+    until,
+};
+use hardware_tests::cluster::{
+    Gateway, Proxy, Server,
+    proxy::{Answer, Fault, Line, Matches, Verb},
+};
+use mapper_modbus::Table::HoldingRegister;
+use serde_json::{Value as Json, json};
+
+const LIST: Matches = Matches::all(Verb::List);
+const WATCH: Matches = Matches::all(Verb::Watch);
+const REPORT: Matches = Matches::of(Verb::Patch, "devices/status");
+
+/// One gateway behind a proxy, with one Device that is ready.
+struct Behind {
+    stage: Stage,
+    proxy: Proxy,
+    gateway: Gateway,
+    bridge: Bridge,
+}
+
+impl Behind {
+    async fn new(server: &Server, name: &str, state: Option<&Folder>) -> Self {
+        let stage = Stage::new(server, name, [1], &[]).await;
+        let gateway = stage.gateway(server, "gw");
+        let proxy = Proxy::start(server).unwrap();
+        stage.apply(&stage.device("pump", "gw", 1, &[("setpoint", SETPOINT), ("level", LEVEL)]));
+        let bridge = stage.bridge(&gateway, proxy.endpoint(), state.map(Folder::path)).await;
+        stage.is("pump", "Ready", "True").await;
+        Self { stage, proxy, gateway, bridge }
+    }
+
+    /// Waits until so many more of these requests have come since then.
+    async fn asked(&self, since: Instant, times: usize, matches: Matches) {
+        let asked = async || (self.proxy.since(since, matches) >= times).then_some(());
+        until(&format!("{times} of {matches:?}"), asked).await;
+    }
+
+    /// An edit comes through: to the device and, as done, back.
+    async fn works(&self, value: u16) {
+        self.stage.desire("pump", &json!(value));
+        self.stage.written(1, value).await;
+        self.reports(value).await;
+    }
+
+    /// The cluster knows what the device holds.
+    async fn reports(&self, value: u16) {
+        let fits = |object: &Json| {
+            let (status, generation) = (&object["status"], &object["metadata"]["generation"]);
+            status["reported"]["setpoint"]["value"] == value
+                && condition(object, "Ready")["status"] == "True"
+                && status["observedGeneration"] == *generation
+        };
+        self.stage.stored("pump", &format!("reported as {value}"), fits).await;
+    }
+
+    fn served_once(&self) {
+        assert_eq!(self.bridge.taken_on(&self.stage.id("pump")), 1, "{}", self.bridge.log());
+    }
+}
+
+/// A Device of another node, as a cache without a selector would mix it in.
+fn foreign(stage: &Stage) -> Json {
+    let mut object = stage.kubectl.get(&stage.namespace, "device", "pump").unwrap();
+    object["metadata"]["name"] = json!("foreign");
+    object["metadata"]["uid"] = json!("00000000-0000-0000-0000-000000000000");
+    object["spec"]["nodeName"] = json!("elsewhere");
+    object
+}
+
+/// The line breaks, and whatever is listed afterwards is not the truth.
+async fn lied_to(name: &str, lie: impl Fn(&Stage) -> Fault) {
+    let behind = Behind::new(shared(), name, None).await;
+    let since = Instant::now();
+    behind.proxy.set(LIST, lie(&behind.stage));
+    behind.proxy.set(WATCH, Fault::Gone);
+    behind.proxy.cut();
+    behind.asked(since, 1, Matches::of(Verb::List, "devices")).await;
+    behind.stage.polled(1, 20).await;
+    behind.served_once();
+    let topic = format!("/{}/pump/state", behind.stage.namespace);
+    assert!(behind.stage.heard.on(&topic).iter().all(|heard| !heard.payload.is_empty()), "{name}: it was swept");
+    behind.proxy.heal().unwrap();
+    behind.works(31).await;
+    assert_eq!(behind.stage.bank.writes(1).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_list_of_a_suspect_link_takes_a_device_away() {
+    tokio::join!(
+        lied_to("empty", |_| Fault::empty_list()),
+        lied_to("bare", |_| Fault::bare_list()),
+        lied_to("versionless", |_| Fault::list_without_version()),
+        lied_to("foreign", |stage| Fault::foreign_items(vec![foreign(stage)])),
+        lied_to("endless", |_| Fault::endless_pages()),
+        lied_to("notfound", |_| Fault::Answer(Answer::text(
+            404,
+            "dial tcp 10.0.0.1:6443: connect: connection refused"
+        ))),
+    );
+}
+
+/// Lists and watches fail in some way; no more requests than a person would find polite.
+async fn fails(name: &str, matches: Matches, fault: Fault, most: usize) {
+    let behind = Behind::new(shared(), name, None).await;
+    let since = Instant::now();
+    behind.proxy.set(matches, fault);
+    behind.proxy.cut();
+    behind.asked(since, 3, matches).await;
+    let took = since.elapsed();
+    tokio::time::sleep(Duration::from_secs(8).saturating_sub(took)).await;
+    let asked = behind.proxy.since(since, Matches::ANY);
+    assert!(asked <= most, "{name}: {asked} requests in 8 s: {:#?}", behind.proxy.seen());
+    behind.stage.polled(1, 5).await;
+    behind.served_once();
+    behind.proxy.heal().unwrap();
+    behind.works(32).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_fails_at_once_is_asked_for_ever_more_slowly() {
+    let text = || Answer::text(503, "http2: client connection lost");
+    tokio::join!(
+        fails("ends", WATCH, Fault::Empty, 40),
+        fails("gone", WATCH, Fault::Gone, 40),
+        fails("text", Matches::ANY, Fault::Answer(text()), 40),
+        fails("internal", Matches::ANY, Fault::Answer(Answer::status(500, "InternalError", "etcd is away")), 40),
+        fails("gateway", Matches::ANY, Fault::Answer(Answer::empty(502)), 40),
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_told_to_come_later_comes_later() {
+    let behind = Behind::new(shared(), "later", None).await;
+    let since = Instant::now();
+    behind.proxy.set(WATCH, Fault::Answer(Answer::too_many(3)));
+    behind.proxy.cut();
+    let watch = Matches::of(Verb::Watch, "devices");
+    behind.asked(since, 3, watch).await;
+    let seen = behind.proxy.seen();
+    let times: Vec<_> = seen.iter().filter(|seen| seen.at >= since && watch.fits(&seen.call)).map(|s| s.at).collect();
+    for pair in times.windows(2) {
+        assert!(pair[1] - pair[0] >= Duration::from_secs(3), "{times:?}");
+    }
+    behind.proxy.heal().unwrap();
+    behind.works(33).await;
+}
+
+/// A report meets a proxy that does not do, or does not say, what it should.
+async fn reported_through(name: &str, fault: Fault, applied: bool) {
+    let behind = Behind::new(shared(), name, None).await;
+    behind.reports(0).await;
+    behind.proxy.set(REPORT, fault);
+    let since = Instant::now();
+    // Somebody turns the knob.
+    behind.stage.bank.set(1, HoldingRegister, 4, &[9]);
+    behind.asked(since, 1, REPORT).await;
+    if applied {
+        behind.reports(9).await;
+    }
+    // It was not confirmed: it is asserted again, but not by a loop of its own.
+    behind.asked(since, 2, REPORT).await;
+    let first = behind.proxy.seen().into_iter().find(|s| s.at >= since && REPORT.fits(&s.call)).unwrap().at;
+    tokio::time::sleep(Duration::from_secs(6).saturating_sub(first.elapsed())).await;
+    let count = behind.proxy.since(first, REPORT);
+    assert!((2..=8).contains(&count), "{name}: {count} PATCHes in 6 s");
+    behind.stage.polled(1, 5).await;
+    behind.proxy.heal().unwrap();
+    behind.reports(9).await;
+    behind.works(34).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_counts_only_when_the_answer_echoes_it() {
+    let text = || Answer::text(503, "http2: client connection lost");
+    tokio::join!(
+        reported_through("refused", Fault::Answer(text()), false),
+        reported_through("old", Fault::OldObject, false),
+        reported_through("done", Fault::DoneBut(text()), true),
+        reported_through("limited", Fault::Answer(Answer::too_many(1)), false),
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_answers_and_broken_watches_slow_nothing_down() {
+    let behind = Behind::new(shared(), "slow", None).await;
+    behind.proxy.set(Matches::ANY, Fault::Delay(Duration::from_secs(2)));
+    behind.proxy.cut();
+    behind.works(35).await;
+    behind.proxy.heal().unwrap();
+    // The event that tells of the edit breaks off in its middle.
+    behind.proxy.next(2, WATCH, Fault::CutMidChunk);
+    behind.proxy.cut();
+    behind.works(36).await;
+    // The line takes requests and answers nothing.
+    behind.proxy.line(Line::Hung).unwrap();
+    behind.stage.desire("pump", &json!(37));
+    behind.stage.polled(1, 20).await;
+    behind.proxy.heal().unwrap();
+    behind.stage.written(1, 37).await;
+    behind.reports(37).await;
+    assert_eq!(behind.stage.bank.writes(1).len(), 3, "each edit once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_changed_on_both_sides_of_an_outage_meets_afterwards() {
+    let behind = Behind::new(shared(), "sides", None).await;
+    behind.works(40).await;
+    behind.proxy.line(Line::Refused).unwrap();
+    // Here: it is turned down, the newest of three values counts. There: a further Device, and one less.
+    for value in [41, 42, 43] {
+        behind.stage.bank.set(1, HoldingRegister, 4, &[value]);
+        behind.stage.polled(1, 3).await;
+    }
+    behind.stage.apply(&behind.stage.device("second", "gw", 1, &[("level", LEVEL)]));
+    behind.proxy.heal().unwrap();
+    behind.stage.is("second", "Ready", "True").await;
+    behind.stage.stored("pump", "43", |o| o["status"]["reported"]["setpoint"]["value"] == 43).await;
+
+    behind.proxy.line(Line::Refused).unwrap();
+    behind.stage.kubectl.ok(&["delete", "device", "second", "-n", &behind.stage.namespace]).unwrap();
+    behind.stage.desire("pump", &json!(44));
+    behind.proxy.heal().unwrap();
+    behind.stage.written(1, 44).await;
+    behind.reports(44).await;
+    behind.bridge.shows(&behind.stage.id("second"), "gone", Json::is_null).await;
+
+    // Its token is exchanged, and the connections of the old one are cut.
+    behind.gateway.renew().unwrap();
+    behind.proxy.cut();
+    behind.works(45).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_api_server_dies_forgets_and_comes_back() {
+    let mut server = own();
+    let behind = Behind::new(&server, "killed", None).await;
+    server.kill().unwrap();
+    behind.stage.polled(1, 20).await;
+    behind.served_once();
+    server.restart().unwrap();
+    behind.works(50).await;
+
+    // While the line is away everything that a watch could go on from is forgotten: 410, and a new list.
+    behind.proxy.line(Line::Refused).unwrap();
+    for value in [51, 52] {
+        behind.stage.desire("pump", &json!(value));
+    }
+    server.compact().unwrap();
+    server.kill().unwrap();
+    server.restart().unwrap();
+    behind.stage.polled(1, 5).await;
+    let since = Instant::now();
+    behind.proxy.heal().unwrap();
+    behind.stage.written(1, 52).await;
+    behind.reports(52).await;
+    assert!(behind.proxy.since(since, Matches::of(Verb::List, "devices")) >= 1, "nothing was listed anew");
+    let values: Vec<_> = behind.stage.bank.writes(1).into_iter().map(|(.., values)| values[0]).collect();
+    assert_eq!(values, [50, 52]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_bridge_starts_from_what_it_kept_with_no_network() {
+    let state = Folder::new();
+    let Behind { stage, proxy, gateway, mut bridge } = Behind::new(shared(), "dies", Some(&state)).await;
+    let kept = async || {
+        let entries = std::fs::read_dir(state.path().join("kept")).ok()?;
+        (entries.count() > 0).then_some(())
+    };
+    until("something kept", kept).await;
+    let mut dice = fastrand::Rng::with_seed(7);
+    for round in 0..5 {
+        let value = 60 + round;
+        stage.desire("pump", &json!(value));
+        tokio::time::sleep(Duration::from_millis(dice.u64(..1500))).await;
+        bridge.signal("KILL");
+        bridge.ended().await;
+        proxy.line(Line::Refused).unwrap();
+        drop(bridge);
+        bridge = stage.bridge(&gateway, proxy.endpoint(), Some(state.path())).await;
+        stage.polled(1, 5).await;
+        bridge.shows(&stage.id("pump"), "served", |d| condition(d, "Reachable")["status"] == "True").await;
+        proxy.heal().unwrap();
+        stage.stored("pump", "written", |o| o["status"]["reported"]["setpoint"]["value"] == value).await;
+    }
+    let values: Vec<_> = stage.bank.writes(1).into_iter().map(|(.., values)| values[0]).collect();
+    assert_eq!(values, [60, 61, 62, 63, 64], "each once, in order");
+}
