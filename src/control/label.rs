@@ -168,10 +168,10 @@ fn edit(text: &str, document: &Spot, node: &str) -> Option<Edit> {
 fn new_labels(text: &str, metadata: &Spot, node: &str) -> Option<Edit> {
     let What::Map { entries, .. } = &metadata.what else { return None };
     let (first, _) = entries.first()?;
-    let heads = entries
-        .iter()
-        .filter(|(key, value)| matches!(&value.what, What::Scalar(..)) && (key.says("name") || key.says("namespace")));
-    let (_, last) = heads.last()?;
+    let is_head = |(key, value): &&(Spot, Spot)| {
+        matches!(&value.what, What::Scalar(..)) && (key.says("name") || key.says("namespace"))
+    };
+    let (_, last) = entries.iter().rfind(is_head)?;
     let end = last.place.end;
     if metadata.is_flow() {
         let separator = separator(text, metadata, first)?;
