@@ -8,7 +8,10 @@ use std::{
 
 use anyhow::anyhow;
 use mapper_api::Mapper;
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
 
 use crate::{
     bus::{Buses, Options},
@@ -17,6 +20,7 @@ use crate::{
         catalog::{Catalog, Judge},
         issue::Severity,
         report,
+        sink::Pending,
     },
     data::{self, BusHealth, DataPath, Node, Readiness},
     model::DeviceId,
@@ -32,6 +36,8 @@ pub struct Daemon {
     data: DataPath,
     publisher: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
+    /// What the source still has to do at the end.
+    finish: Option<Pending<'static, ()>>,
     /// Locked while the daemon runs.
     _state: Option<State>,
 }
@@ -45,7 +51,7 @@ impl Daemon {
         let name = settings.node()?;
         // Before anything else: a second bridge must not touch a device.
         let state = settings.state.as_deref().map(|folder| State::open(folder, &name)).transpose()?;
-        let Opened { mut source, sink, word, serve } =
+        let Opened { mut source, sink, api, finish, word, serve } =
             origin::open(&settings, &name, state.as_ref().map(State::folder)).await?;
         let listener = match settings.http.address()? {
             Some(address) => Some(http::bind(address).await?),
@@ -63,7 +69,7 @@ impl Daemon {
         let _ = facts.fleet.set(Arc::downgrade(&fleet));
         let reports = sink.map(|sink| (sink, Arc::<report::Counts>::default()));
         let counts = reports.as_ref().map(|(_, counts)| counts.clone());
-        let pages = Arc::new(Pages::new(fleet.clone(), data.clone(), counts));
+        let pages = Arc::new(Pages::new(fleet.clone(), data.clone(), counts, api));
 
         let judge = Judge::new(mappers, serve);
         let (served, loaded) = (fleet.clone(), pages.clone());
@@ -90,15 +96,26 @@ impl Daemon {
             tracing::info!(address = %listener.local_addr()?, "Listening for HTTP.");
             tasks.push(tokio::spawn(http::serve(listener, pages)));
         }
-        Ok(Self { fleet, data, publisher, tasks, _state: state })
+        Ok(Self { fleet, data, publisher, tasks, finish, _state: state })
     }
 
     /// Stops in order within this time: no more polls (half of it at most), then what the broker still takes, then goodbye.
     pub async fn stop(self, within: Duration) {
         self.tasks.iter().for_each(JoinHandle::abort);
-        let (start, for_buses) = (Instant::now(), within / 2);
-        if tokio::time::timeout(for_buses, self.fleet.stop()).await.is_err() {
-            tracing::warn!("A bus did not end its exchange within {for_buses:?}.");
+        let (start, half) = (Instant::now(), within / 2);
+        let finish = async {
+            if let Some(finish) = self.finish {
+                finish.await;
+            }
+        };
+        let (buses, finished) = tokio::join!(timeout(half, self.fleet.stop()), timeout(half, finish));
+        if buses.is_err() {
+            tracing::warn!("A bus did not end its exchange within {half:?}.");
+        }
+        if finished.is_err() {
+            tracing::warn!(
+                "The objects were not on disk within {half:?}; a restart without a network may serve older ones."
+            );
         }
         self.data.stop(within.saturating_sub(start.elapsed()));
         if let Err(error) = self.publisher.await {

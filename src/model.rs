@@ -113,7 +113,7 @@ pub struct Property {
     /// The wanted value.
     pub desired: Option<Desired>,
     /// What is written when the device is deleted or moves to another node.
-    pub safe: Option<Safe>,
+    pub safe: Option<Box<Safe>>,
     /// How often its value may be reported in the status; none if never, or if it is reported anyway.
     pub report_every: Option<Duration>,
     /// Which readings are published.

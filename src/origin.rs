@@ -8,7 +8,13 @@ use std::{
 use anyhow::{Context, bail};
 
 use crate::{
-    control::{files::FileSource, judge::Serve, sink::StatusSink, source::Source},
+    control::{
+        files::FileSource,
+        judge::Serve,
+        sink::{Pending, StatusSink},
+        source::Source,
+    },
+    observe::api,
     settings::{Kubernetes, Settings},
 };
 
@@ -18,6 +24,10 @@ pub struct Opened {
     pub source: Box<dyn Source>,
     /// Where statuses go, if the source takes them.
     pub sink: Option<Arc<dyn StatusSink>>,
+    /// What was asked of an API server and what came of it.
+    pub api: Option<Arc<api::Counts>>,
+    /// What is to be done at an orderly stop.
+    pub finish: Option<Pending<'static, ()>>,
     /// As the node's announcement names it.
     pub word: &'static str,
     /// Whose Devices are served.
@@ -42,6 +52,8 @@ pub async fn open(settings: &Settings, node: &str, state: Option<&Path>) -> anyh
         Wanted::Folder(folder) => Ok(Opened {
             source: Box::new(FileSource::new(folder)?),
             sink: None,
+            api: None,
+            finish: None,
             word: "files",
             serve: settings.node.clone().map_or(Serve::All, Serve::Node),
         }),
@@ -73,6 +85,8 @@ async fn cluster(settings: &Kubernetes, node: &str, state: Option<&Path>) -> any
     Ok(Opened {
         source: Box::new(cluster.source),
         sink: Some(cluster.sink),
+        api: Some(cluster.counts),
+        finish: cluster.kept.map(|kept| -> Pending<'static, ()> { Box::pin(async move { kept.flush().await }) }),
         word: "kubernetes",
         serve: Serve::Own(node.to_owned()),
     })

@@ -22,6 +22,8 @@ pub use status::{DeviceStatus, Reported, condition};
 pub const GROUP: &str = "fieldgate.dev";
 /// The API version.
 pub const VERSION: &str = "v1alpha1";
+/// The label that repeats a Device's `spec.nodeName`, for whoever can select by labels only.
+pub const NODE_LABEL: &str = "fieldgate.dev/node";
 /// The most properties that a device may have. A list without a bound would make validation rules too costly for
 /// the API server.
 pub const MAX_PROPERTIES: usize = 512;

@@ -1,6 +1,7 @@
 //! The gateway from outside: its command line, its settings file, its devices as YAML.
 
 use std::{
+    ffi::OsStr,
     fmt::Write as _,
     fs,
     path::{Path, PathBuf},
@@ -71,18 +72,44 @@ pub fn write_devices(folder: &Path, devices: impl IntoIterator<Item = (String, S
     Ok(folder)
 }
 
+/// A gateway that is fed by an API server.
+pub struct Fed<'a> {
+    /// The node's name.
+    pub node: &'a str,
+    /// How it reaches the API server.
+    pub kubeconfig: &'a Path,
+    /// Where it keeps what it must know after a restart.
+    pub state: &'a Path,
+}
+
+/// Starts `fieldgate run` fed by an API server, with the defaults of everything else; its log goes to `gateway.log` in
+/// the scratch folder.
+pub fn start_fed(program: &Path, scratch: &Path, broker: u16, fed: &Fed) -> Result<Running> {
+    let config = scratch.join("fieldgate.yaml");
+    let yaml = format!(
+        "node: {}\nkubernetes: {{ kubeconfig: {} }}\nstate: {}\nhttp:\n  listen: \"off\"\n",
+        fed.node,
+        fed.kubeconfig.display(),
+        fed.state.display()
+    );
+    fs::write(&config, yaml)?;
+    spawn(program, scratch, broker, &["--config".as_ref(), config.as_os_str()])
+}
+
 /// Starts `fieldgate run`; its log goes to `gateway.log` in the scratch folder.
 pub fn start(program: &Path, scratch: &Path, devices: &Path, broker: u16, settings: Settings) -> Result<Running> {
     let config = scratch.join("fieldgate.yaml");
     fs::write(&config, settings.yaml())?;
+    let arguments = ["--devices".as_ref(), devices.as_os_str(), "--config".as_ref(), config.as_os_str()];
+    spawn(program, scratch, broker, &arguments)
+}
+
+fn spawn(program: &Path, scratch: &Path, broker: u16, arguments: &[&OsStr]) -> Result<Running> {
     let log = fs::File::create(scratch.join("gateway.log"))?;
     Running::spawn(
         Command::new(program)
             .args(["run", "--broker", &format!("mqtt://127.0.0.1:{broker}")])
-            .arg("--devices")
-            .arg(devices)
-            .arg("--config")
-            .arg(&config)
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log),

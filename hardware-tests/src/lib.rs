@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bank;
 pub mod broker;
 pub mod child;
 pub mod cluster;

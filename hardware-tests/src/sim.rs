@@ -28,14 +28,28 @@ pub async fn bind(devices: usize) -> Result<Vec<TcpListener>> {
 
 /// Serves one device until its listener fails. Each connection is a device of its own, whose registers count its reads.
 pub async fn serve(listener: TcpListener, registers: Registers) -> Result<()> {
+    serve_with(listener, move |request, reads, answer| {
+        respond(request, reads, registers.stamped.then(micros), answer);
+        true
+    })
+    .await
+}
+
+/// Serves one device until its listener fails. `respond` is given a request (function code and data) and its number on
+/// this connection, appends the answer, and says whether to send it.
+pub async fn serve_with<F>(listener: TcpListener, respond: F) -> Result<()>
+where
+    F: Fn(&[u8], u16, &mut Vec<u8>) -> bool + Clone + Send + 'static,
+{
     loop {
         let (stream, _) = listener.accept().await?;
         // A client that goes away ends its connection only.
-        tokio::spawn(async move { connection(stream, registers).await.ok() });
+        let respond = respond.clone();
+        tokio::spawn(async move { connection(stream, respond).await.ok() });
     }
 }
 
-async fn connection(mut stream: TcpStream, registers: Registers) -> Result<()> {
+async fn connection(mut stream: TcpStream, respond: impl Fn(&[u8], u16, &mut Vec<u8>) -> bool) -> Result<()> {
     stream.set_nodelay(true)?;
     let mut buffer = [0_u8; 260];
     let mut filled = 0;
@@ -59,10 +73,11 @@ async fn connection(mut stream: TcpStream, registers: Registers) -> Result<()> {
             answer.clear();
             answer.extend_from_slice(&buffer[..4]);
             answer.extend_from_slice(&[0, 0, buffer[6]]);
-            respond(&buffer[7..length], reads, registers.stamped.then(micros), &mut answer);
-            let body = u16::try_from(answer.len() - 6)?;
-            answer[4..6].copy_from_slice(&body.to_be_bytes());
-            stream.write_all(&answer).await?;
+            if respond(&buffer[7..length], reads, &mut answer) {
+                let body = u16::try_from(answer.len() - 6)?;
+                answer[4..6].copy_from_slice(&body.to_be_bytes());
+                stream.write_all(&answer).await?;
+            }
             buffer.copy_within(length..filled, 0);
             filled -= length;
         }

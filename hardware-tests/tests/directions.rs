@@ -246,3 +246,18 @@ fn the_top_level_holds_what_is_named() {
     let foreign: Vec<_> = top.iter().filter(|name| !name.starts_with('.') && !TOP_LEVEL.contains(name)).collect();
     assert!(foreign.is_empty(), "{foreign:?}: not among {TOP_LEVEL:?}");
 }
+
+/// `cargo image` names its features, as no flag leaves one out.
+#[test]
+fn the_image_has_every_feature_but_the_demonstration() {
+    let text = fs::read_to_string(root().join(".cargo/config.toml")).unwrap();
+    let line = text.lines().find(|line| line.contains("--no-default-features")).unwrap();
+    let given: BTreeSet<&str> = line.rsplit('"').nth(1).unwrap().split(',').collect();
+    let metadata = output(env!("CARGO"), &["metadata", "--no-deps", "--locked", "--format-version", "1"]);
+    let metadata: serde_json::Value = serde_json::from_str(&metadata).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let daemon = packages.iter().find(|package| package["name"] == "fieldgate").unwrap();
+    let all = daemon["features"].as_object().unwrap().keys().map(String::as_str);
+    let wanted: BTreeSet<&str> = all.filter(|name| !matches!(*name, "default" | "demo")).collect();
+    assert_eq!(given, wanted);
+}

@@ -21,7 +21,7 @@ pub struct Args {
     #[arg(long, env = "FIELDGATE_DEVICES", value_name = "DIR")]
     devices: Option<PathBuf>,
     /// Take the devices from the Kubernetes API server of the kubeconfig or, in a pod, of its own cluster.
-    #[arg(long, env = "FIELDGATE_KUBERNETES")]
+    #[arg(long, env = "FIELDGATE_KUBERNETES", value_parser = clap::builder::BoolishValueParser::new())]
     kubernetes: bool,
     /// A kubeconfig file that leads to the API server with the devices. (Implies --kubernetes.)
     #[arg(long, env = "FIELDGATE_KUBECONFIG", value_name = "FILE")]

@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use super::{
     catalog::{Catalog, Judge, Serve},
     files::FileSource,
+    fix::Fix,
     heads::is_settings,
     issue::{Finding, Issue, Places, Severity},
     schema, yaml,
@@ -33,17 +34,23 @@ pub struct Report {
     pub notes: usize,
     /// All of them, by file and line.
     pub issues: Vec<Issue>,
+    /// What was mended before, or could not be.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fixes: Vec<Fix>,
 }
 
 impl Report {
     /// Whether nothing must be mended. Notes do not fail.
     pub fn passed(&self) -> bool {
-        self.errors == 0
+        self.errors == 0 && self.fixes.iter().all(|fix| fix.failed.is_none())
     }
 
     /// One line an issue, and the summary.
     pub fn text(&self) -> String {
         let mut text = String::new();
+        for fix in &self.fixes {
+            let _ = writeln!(text, "{fix}");
+        }
         for issue in &self.issues {
             let _ = writeln!(text, "{issue}");
         }
@@ -85,6 +92,7 @@ pub fn check(folder: &Path, mappers: Vec<Arc<dyn Mapper>>, settings: Settings) -
         errors,
         notes: issues.len() - errors,
         issues,
+        fixes: Vec::new(),
     })
 }
 

@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use fieldgate_crds::NODE_LABEL;
 use mapper_api::Mapper;
 use serde_json::Value as Json;
 
@@ -185,6 +186,7 @@ impl Judge {
         };
         let nothing = empty(own.root);
         let spec = own.root.get("spec").unwrap_or(&nothing);
+        found.extend(other_label(own.root, head.node.as_deref()));
         let judged = |result, issues, generation, spec| Judged {
             object: (scan.clone(), index),
             basis: basis.clone(),
@@ -253,6 +255,17 @@ fn told(own: Place<'_>, model: Option<Place<'_>>, found: Vec<Finding>) -> (Vec<I
     errors.sort();
     errors.dedup();
     (issues, errors)
+}
+
+/// A label that names another node than the spec does.
+fn other_label(root: &Node, node: Option<&str>) -> Option<Finding> {
+    let (label, node) = (root.at(&["metadata", "labels", NODE_LABEL])?, node?);
+    let says = label.text().filter(|label| *label != node)?;
+    let message = format!(
+        "says {says}, but spec.nodeName is {node}: whoever selects by this label does not find the device; \
+         `fieldgate check --fix` mends it in a file"
+    );
+    Some(Finding::at(label, message).note())
 }
 
 /// A map that says nothing, at this place.

@@ -50,7 +50,7 @@ pub async fn write_safe<W: Writer>(
     let mut again = true;
     let why = loop {
         match outcome {
-            Ok(WriteOutcome::Written(_)) => return values.iter().for_each(|(point, _)| tell(device, *point, None)),
+            Ok(WriteOutcome::Written(_)) => break None,
             Ok(WriteOutcome::Refused(point, refusal)) => {
                 tell(device, point, Some(&format!("the device refused it: {}", refusal.detail)));
                 values.retain(|(other, _)| *other != point);
@@ -60,19 +60,21 @@ pub async fn write_safe<W: Writer>(
             }
             Ok(WriteOutcome::Unknown(failure) | WriteOutcome::NotSent(failure)) => {
                 if !again {
-                    break failure.message;
+                    break Some(failure.message);
                 }
                 again = false;
                 sleep(AGAIN).await;
                 if replaced() {
-                    break format!("{}; the device is served again", failure.message);
+                    break Some(format!("{}; the device is served again", failure.message));
                 }
             }
-            Err(_) => break format!("no outcome within {LONGEST:?}"),
+            Err(_) => break Some(format!("no outcome within {LONGEST:?}")),
         }
         outcome = timeout_at(until, writer.write(at, values.clone())).await;
     };
-    values.iter().for_each(|(point, _)| tell(device, *point, Some(&why)));
+    for (point, _) in values {
+        tell(device, point, why.as_deref());
+    }
 }
 
 fn tell(device: &Device, point: PointId, failure: Option<&str>) {

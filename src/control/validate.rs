@@ -65,6 +65,8 @@ fn judge(
     schemas: &Schemas,
     out: &mut Vec<Finding>,
 ) -> Option<Device> {
+    // Where the whole fits its schema, each part does.
+    let fits = out.is_empty();
     let poll_every = period(spec, "pollEvery", out).unwrap_or(USUAL);
     let chosen = protocol(spec, mappers, out);
     let empty = Vec::new();
@@ -76,7 +78,9 @@ fn judge(
     let mut sound = Vec::new();
     for item in items {
         let mut shape = Vec::new();
-        schema::walk(item, item_schema, &mut shape);
+        if !fits {
+            schema::walk(item, item_schema, &mut shape);
+        }
         let before = out.len();
         let address = chosen.as_ref().and_then(|(mapper, _)| address(item, &**mapper, mappers, out));
         let parsed = if shape.is_empty() { parse(item, out) } else { None };
@@ -88,7 +92,9 @@ fn judge(
     }
     let (mapper, endpoint) = chosen?;
     let mut shape = Vec::new();
-    schema::walk(endpoint, &schemas.merged["properties"]["protocol"]["properties"][mapper.name()], &mut shape);
+    if !fits {
+        schema::walk(endpoint, &schemas.merged["properties"]["protocol"]["properties"][mapper.name()], &mut shape);
+    }
     if !shape.is_empty() {
         return None;
     }
@@ -118,7 +124,9 @@ fn judge(
             }
         }
     }
-    let properties = sound.into_iter().map(|(_, _, property, _)| property).collect();
+    // Not `collect`, which would keep the room of the whole tuples for as long as the device lives.
+    let mut properties = Vec::with_capacity(sound.len());
+    properties.extend(sound.into_iter().map(|(_, _, property, _)| property));
     Some(Device {
         id: identity.id,
         uid: identity.uid,
@@ -345,7 +353,7 @@ fn written(item: &Node, parsed: &crd::Property, mut property: Property, out: &mu
         let on_drift = parsed.on_drift.unwrap_or_default();
         property.desired = Some(Desired { value, raw, tolerance: parsed.tolerance, on_drift });
     }
-    property.safe = writable(item, "safe", parsed, &property, out).map(|(value, raw)| Safe { value, raw });
+    property.safe = writable(item, "safe", parsed, &property, out).map(|(value, raw)| Box::new(Safe { value, raw }));
     property
 }
 

@@ -160,8 +160,9 @@ mod tests {
             (vec![online(OWN), b"{}".to_vec()], Told::Nothing),
         ] {
             let mut rival = Rival::default();
-            let last = heard.iter().map(|payload| rival.hear(payload, OWN)).next_back();
-            assert_eq!(last, Some(told), "{:?}", heard.iter().map(|h| String::from_utf8_lossy(h)).collect::<Vec<_>>());
+            let all: Vec<_> = heard.iter().map(|payload| rival.hear(payload, OWN)).collect();
+            let shown: Vec<_> = heard.iter().map(|payload| String::from_utf8_lossy(payload)).collect();
+            assert_eq!(all.last(), Some(&told), "{shown:?}");
             rival.begins_anew();
             assert_eq!(rival.hear(&online("0000000009"), OWN), Told::Nothing);
         }

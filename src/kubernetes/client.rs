@@ -8,7 +8,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -28,10 +28,8 @@ use kube::{
 use tokio::time::{Instant, timeout, timeout_at};
 use tower::{BoxError, ServiceExt};
 
-use super::{
-    counts::Counts,
-    failure::{Failure, shorten},
-};
+use super::failure::{Failure, shorten};
+use crate::observe::api::Counts;
 
 /// Without a version, since caches at the edge are kept by it.
 pub const USER_AGENT: &str = "fieldgate";
@@ -57,7 +55,7 @@ pub struct Link {
     target: Target,
     state: Mutex<State>,
     /// What was asked and what came of it.
-    pub counts: Counts,
+    pub counts: Arc<Counts>,
 }
 
 struct State {
@@ -95,7 +93,7 @@ impl Link {
     pub async fn open(kubeconfig: Option<&Path>) -> anyhow::Result<Self> {
         let target = kubeconfig.map_or(Target::Pod, |path| Target::Kubeconfig(path.to_owned()));
         let client = connect(&target).await?;
-        Ok(Self { target, state: Mutex::new(State { client, renewed: None }), counts: Counts::default() })
+        Ok(Self { target, state: Mutex::new(State { client, renewed: None }), counts: Arc::default() })
     }
 
     /// Asks, and reads the whole answer.
@@ -107,7 +105,7 @@ impl Link {
             Ok(answer) => read(answer.into_body()).await,
             Err(failure) => Err(failure),
         };
-        self.counts.count(ask.verb, answer.as_ref().err());
+        self.counts.count(ask.verb, answer.as_ref().map_or_else(|failure| failure.kind.word(), |_| "ok"));
         answer
     }
 
@@ -117,7 +115,7 @@ impl Link {
     /// Everything but a success.
     pub async fn stream(&self, ask: &Ask) -> Result<Body, Failure> {
         let answer = self.begin(ask).await;
-        self.counts.count(ask.verb, answer.as_ref().err());
+        self.counts.count(ask.verb, answer.as_ref().map_or_else(|failure| failure.kind.word(), |_| "ok"));
         answer.map(Response::into_body)
     }
 
@@ -282,4 +280,48 @@ pub fn encode(text: &str) -> String {
             _ => format!("%{byte:02X}"),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            failure::Kind,
+            testing::{Liar, Reply, kubeconfig, version},
+        },
+        *,
+    };
+
+    #[tokio::test]
+    async fn a_token_that_was_replaced_is_taken_at_once() {
+        let liar = Liar::start(|asked| match asked.token.as_str() {
+            "Bearer new" => version(),
+            _ => Reply::Text(401, "Unauthorized"),
+        })
+        .await;
+        let token = liar.kubeconfig.with_file_name("token");
+        std::fs::write(&token, "old").unwrap();
+        let url = std::fs::read_to_string(&liar.kubeconfig).unwrap();
+        let url = url.split("\"server\":\"").nth(1).unwrap().split('"').next().unwrap();
+        let link = Link::open(Some(&kubeconfig(url, Some(&token)))).await.unwrap();
+        let ask = Ask::get("get", "/version");
+        assert_eq!(link.ask(&ask).await.unwrap_err().kind, Kind::Unauthorized);
+        assert_eq!(liar.asked().len(), 2, "once more with a token read anew, then no more");
+        assert_eq!(link.ask(&ask).await.unwrap_err().kind, Kind::Unauthorized);
+        assert_eq!(liar.asked().len(), 3, "not read anew each time");
+        std::fs::write(&token, "new").unwrap();
+        tokio::time::sleep(RENEWAL).await;
+        link.ask(&ask).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_is_said() {
+        let error = |error: anyhow::Result<Link>| format!("{:#}", error.err().unwrap());
+        let none = error(Link::open(Some(Path::new("/no/such/file"))).await);
+        assert!(none.contains("kubeconfig file /no/such/file"), "{none}");
+        if std::env::var_os("KUBERNETES_SERVICE_HOST").is_none() {
+            let none = error(Link::open(None).await);
+            assert!(none.contains("--kubeconfig FILE"), "{none}");
+        }
+    }
 }

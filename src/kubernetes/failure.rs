@@ -37,6 +37,22 @@ pub enum Kind {
     Invalid,
 }
 
+impl Kind {
+    /// As a metric shows it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Away => "away",
+            Self::TooMany => "tooMany",
+            Self::Expired => "expired",
+            Self::NotFound => "notFound",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::Conflict => "conflict",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
 /// The body of an error of the API server.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]

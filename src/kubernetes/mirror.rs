@@ -120,7 +120,7 @@ mod tests {
         }
         assert_eq!(mirror.get(&id).unwrap().version, "11");
         mirror.forget(&id);
-        assert_eq!(mirror.changed().await, [id.clone()]);
+        assert_eq!(mirror.changed().await, std::slice::from_ref(&id));
         assert_eq!(mirror.get(&id), None);
     }
 }

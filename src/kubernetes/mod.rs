@@ -4,7 +4,7 @@
 //! ```text
 //! list, watch -> reflect -> store -> source        what is seen, and when a set is yielded
 //!                   confirm -> trust               what may be taken away
-//! client (failure, backoff, counts)                below all of them
+//! client (failure, backoff)                below all of them
 //! mirror <- store, sink                            the statuses as they are stored
 //! ```
 
@@ -12,12 +12,11 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::Context;
 
-use crate::settings::Kubernetes;
+use crate::{observe::api::Counts, settings::Kubernetes};
 
 pub mod backoff;
 pub mod client;
 mod confirm;
-pub mod counts;
 mod events;
 pub mod failure;
 pub mod kept;
@@ -39,6 +38,10 @@ pub struct Cluster {
     pub source: source::ClusterSource,
     /// The way back for statuses.
     pub sink: Arc<sink::ClusterSink>,
+    /// What was asked and what came of it.
+    pub counts: Arc<Counts>,
+    /// Has what is to be kept written, if there is a folder for it.
+    pub kept: Option<kept::Flush>,
 }
 
 /// Opens the way to an API server, which may be away. With a folder, what was kept there is served at once.
@@ -53,13 +56,14 @@ pub async fn open(settings: &Kubernetes, node: &str, state: Option<&Path>) -> an
             let shown = folder.display().to_string();
             let (kept, objects, damaged) = kept::Kept::open(&folder).with_context(|| format!("the folder {shown}"))?;
             for line in damaged {
-                tracing::warn!("{shown}: {line}");
+                tracing::warn!("{line}");
             }
             Some((kept, objects))
         }
         None => None,
     };
-    let mirror = Arc::new(mirror::Mirror::default());
+    let flush = kept.as_ref().map(|(kept, _)| kept.flusher());
+    let (counts, mirror) = (link.counts.clone(), Arc::<mirror::Mirror>::default());
     let source = source::ClusterSource::new(link.clone(), settings, node, mirror.clone(), kept);
-    Ok(Cluster { source, sink: Arc::new(sink::ClusterSink::new(link, node, mirror)) })
+    Ok(Cluster { source, sink: Arc::new(sink::ClusterSink::new(link, node, mirror)), counts, kept: flush })
 }

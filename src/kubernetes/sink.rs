@@ -42,11 +42,6 @@ impl ClusterSink {
         Self { events: Events::new(link.clone(), node), link, mirror }
     }
 
-    /// What was asked and what came of it.
-    pub fn counts(&self) -> &super::counts::Counts {
-        &self.link.counts
-    }
-
     async fn patch(&self, device: &DeviceId, stored: &Stored, status: &DeviceStatus) -> Written {
         let key = Key { kind: Kind::Device, id: device.clone() };
         let ask = Ask {
@@ -56,9 +51,8 @@ impl ClusterSink {
             content: Some("application/json-patch+json"),
             body: patch(&stored.uid, status),
         };
-        let answer = match timeout(PATIENCE, self.link.ask(&ask)).await {
-            Ok(answer) => answer,
-            Err(_) => return Written::Unknown(format!("no whole answer within {} s", PATIENCE.as_secs()), None),
+        let Ok(answer) = timeout(PATIENCE, self.link.ask(&ask)).await else {
+            return Written::Unknown(format!("no whole answer within {} s", PATIENCE.as_secs()), None);
         };
         let failure = match answer {
             Ok(body) => {
@@ -149,9 +143,13 @@ fn refused(failure: Failure) -> Written {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
-    use super::{super::object::tests::device, *};
+    use super::{
+        super::{
+            object::tests::device,
+            testing::{Liar, Reply, not_found},
+        },
+        *,
+    };
 
     #[test]
     fn a_success_counts_only_if_the_answer_shows_it() {
@@ -193,6 +191,63 @@ mod tests {
             (Failure::of_answer(503, None, b""), Written::Unknown("answered 503".into(), None)),
         ] {
             assert_eq!(refused(failure), expected);
+        }
+    }
+
+    async fn write(
+        reply: impl FnMut(&super::super::testing::Asked) -> Reply + Send + 'static,
+    ) -> (Written, Vec<String>) {
+        let liar = Liar::start(reply).await;
+        let sink = ClusterSink::new(liar.link().await, "gw-1", Arc::default());
+        let stored = Stored { uid: "u1".into(), generation: 1, version: "6".into(), status: DeviceStatus::default() };
+        let status = DeviceStatus { protocol: Some("virtual".into()), ..DeviceStatus::default() };
+        let written = sink.write(&DeviceId::new("plant", "a"), &stored, &status).await;
+        let confirmed = sink.stored(&DeviceId::new("plant", "a")).is_some();
+        assert_eq!(confirmed, written == Written::Confirmed, "what is confirmed is mirrored");
+        (written, liar.asked().into_iter().map(|asked| asked.what).collect())
+    }
+
+    #[tokio::test]
+    async fn a_patch_is_sent_once_whatever_the_answer_is() {
+        let mut json = device("a", "gw-1", "u1", 1);
+        json["status"] = json!({"protocol": "virtual"});
+        let (written, asked) = write(move |asked| {
+            assert_eq!(asked.body[0], json!({"op": "test", "path": "/metadata/uid", "value": "u1"}));
+            Reply::Json(200, json.clone())
+        })
+        .await;
+        let path = "PATCH /apis/fieldgate.dev/v1alpha1/namespaces/plant/devices/a/status?fieldManager=fieldgate";
+        assert_eq!((written, asked), (Written::Confirmed, vec![path.to_owned()]));
+        for (code, text) in [(503, "http2: client connection lost"), (429, ""), (504, ""), (502, ""), (500, "{}")] {
+            let (written, asked) = write(move |_| Reply::Text(code, text)).await;
+            assert!(matches!(written, Written::Unknown(_, _)), "{code}: {written:?}");
+            assert_eq!(asked.len(), 1, "{code}: {asked:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_write_without_an_answer_is_given_up_in_time() {
+        let start = tokio::time::Instant::now();
+        let (written, asked) = write(|_| Reply::Silence).await;
+        assert!(matches!(written, Written::Unknown(_, _)) && asked.len() == 1, "{written:?}");
+        assert!(start.elapsed() < PATIENCE + Duration::from_secs(3), "{:?}", start.elapsed());
+    }
+
+    #[tokio::test]
+    async fn another_object_of_that_name_is_not_written_to() {
+        let refuse = || Reply::Json(422, json!({"kind": "Status", "reason": "Invalid", "message": "m", "code": 422}));
+        for (what, now, expected) in [
+            ("another", Some("u2"), Written::Gone),
+            ("none", None, Written::Gone),
+            ("the same: it is the status", Some("u1"), Written::Refused("answered 422: m".into())),
+        ] {
+            let (written, asked) = write(move |asked| match now {
+                _ if asked.what.starts_with("PATCH") => refuse(),
+                Some(uid) => Reply::Json(200, device("a", "gw-1", uid, 1)),
+                None => not_found(),
+            })
+            .await;
+            assert_eq!((written, asked.len()), (expected, 2), "{what}");
         }
     }
 }

@@ -293,10 +293,11 @@ impl ClusterSource {
                     Err(_) => {}
                 }
             }
-            if self.is_known() && self.pending.take().is_some() {
-                if let Some(objects) = self.collect() {
-                    return objects;
-                }
+            if self.is_known()
+                && self.pending.take().is_some()
+                && let Some(objects) = self.collect()
+            {
+                return objects;
             }
         }
     }
@@ -312,9 +313,10 @@ impl ClusterSource {
         if told == self.logged {
             return;
         }
-        match &told {
-            Some(words) => tracing::warn!("Devices: {words}."),
-            None => tracing::info!("Devices come from the Kubernetes API server again."),
+        if let Some(words) = &told {
+            tracing::warn!("Devices: {words}.");
+        } else {
+            tracing::info!("Devices come from the Kubernetes API server again.");
         }
         self.logged = told;
         if self.yielded.is_some() {
@@ -354,3 +356,7 @@ impl Source for ClusterSource {
         Box::pin(self.next_set())
     }
 }
+
+#[cfg(test)]
+#[path = "source_tests.rs"]
+mod tests;

@@ -61,6 +61,8 @@ mod tests {
         *,
     };
 
+    type Expected = fn(&Verdict) -> bool;
+
     fn found(node: &str, uid: &str, generation: i64) -> Found {
         object::read(Kind::Device, &device("a", node, uid, generation).to_string()).unwrap()
     }
@@ -73,7 +75,6 @@ mod tests {
             Err(Failure::of_answer(code, None, body.as_bytes()))
         };
         let text = |code, body: &str| Err(Failure::of_answer(code, None, body.as_bytes()));
-        type Expected = fn(&Verdict) -> bool;
         let unknown: Expected = |v| matches!(v, Verdict::Unknown(_));
         let rows: [(&str, Result<Found, Failure>, Expected); 11] = [
             ("deleted", status("NotFound", "Status", 404), |v| *v == Verdict::Deleted),

@@ -11,6 +11,7 @@ use std::{
 use serde_json::{Map, Value, json};
 
 use super::{
+    api,
     http::Site,
     metrics::{Kind, Page},
 };
@@ -27,13 +28,19 @@ pub struct Pages {
     fleet: Arc<Fleet>,
     data: DataPath,
     reports: Option<Arc<report::Counts>>,
+    api: Option<Arc<api::Counts>>,
     loaded: AtomicBool,
 }
 
 impl Pages {
     /// Pages on this fleet, this data path, and the statuses on their way if the source takes them.
-    pub fn new(fleet: Arc<Fleet>, data: DataPath, reports: Option<Arc<report::Counts>>) -> Self {
-        Self { fleet, data, reports, loaded: AtomicBool::new(false) }
+    pub fn new(
+        fleet: Arc<Fleet>,
+        data: DataPath,
+        reports: Option<Arc<report::Counts>>,
+        api: Option<Arc<api::Counts>>,
+    ) -> Self {
+        Self { fleet, data, reports, api, loaded: AtomicBool::new(false) }
     }
 
     /// The first whole set of devices is at work.
@@ -92,6 +99,9 @@ impl Site for Pages {
         if let Some(counts) = &self.reports {
             status_metrics(&mut page, counts);
         }
+        if let Some(counts) = &self.api {
+            api_metrics(&mut page, counts);
+        }
         page.finish()
     }
 }
@@ -135,6 +145,16 @@ impl Pages {
             metric.sample(&[("namespace", &shown.id.namespace), ("device", &shown.id.name)], u8::from(ready));
         }
     }
+}
+
+fn api_metrics(page: &mut Page, counts: &api::Counts) {
+    let help = "Requests to the Kubernetes API server, by how they ended.";
+    let mut metric = page.metric("fieldgate_kubernetes_requests_total", Kind::Counter, help);
+    for (verb, outcome, count) in counts.requests() {
+        metric.sample(&[("verb", verb), ("outcome", outcome)], count);
+    }
+    let help = "1 while Devices come in from the Kubernetes API server.";
+    page.metric("fieldgate_kubernetes_up", Kind::Gauge, help).sample(&[], u8::from(counts.up()));
 }
 
 fn status_metrics(page: &mut Page, counts: &report::Counts) {

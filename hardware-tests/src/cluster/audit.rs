@@ -1,6 +1,11 @@
 //! The API server's audit log: every request as the server saw it. The judge of what a gateway costs.
 
-use std::{collections::HashSet, path::Path};
+use std::{
+    collections::HashSet,
+    fs::File,
+    io::{Read as _, Seek as _, SeekFrom},
+    path::Path,
+};
 
 use anyhow::{Context, Result};
 use serde_json::Value as Json;
@@ -32,9 +37,12 @@ pub struct Entry {
     pub agent: String,
 }
 
-/// Each request once, in the order in which they were answered: a watch when it begins.
-pub(super) fn read(path: &Path) -> Result<Vec<Entry>> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+/// Each request once, in the order in which they were answered: a watch when it begins. From this byte on.
+pub(super) fn read(path: &Path, from: u64) -> Result<Vec<Entry>> {
+    let mut text = String::new();
+    let mut file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    file.seek(SeekFrom::Start(from))?;
+    file.read_to_string(&mut text)?;
     let mut seen = HashSet::new();
     // The server may be writing the last line.
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);

@@ -3,6 +3,7 @@
 
 mod audit;
 mod gateway;
+pub mod install;
 mod kubectl;
 mod programs;
 pub mod proxy;

@@ -210,8 +210,19 @@ impl Server {
 
     /// Every request so far, as the server saw it.
     pub fn audit(&self) -> Result<Vec<Entry>> {
+        self.audit_since(0)
+    }
+
+    /// Where the audit log ends now.
+    pub fn audit_end(&self) -> Result<u64> {
         ensure!(self.own.is_some(), "the audit log of a cluster that is there is not ours to read");
-        audit::read(&self.folder.path("audit.log"))
+        Ok(fs::metadata(self.folder.path("audit.log"))?.len())
+    }
+
+    /// Every request that was logged after the log ended there.
+    pub fn audit_since(&self, end: u64) -> Result<Vec<Entry>> {
+        ensure!(self.own.is_some(), "the audit log of a cluster that is there is not ours to read");
+        audit::read(&self.folder.path("audit.log"), end)
     }
 
     /// The server's own metrics, as Prometheus reads them.

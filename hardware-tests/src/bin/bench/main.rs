@@ -2,6 +2,7 @@
 //!
 //! It measures; it judges nothing and fails only when something does not run.
 
+mod cluster;
 mod method;
 mod rig;
 mod rtu;
@@ -9,7 +10,7 @@ mod size;
 mod startup;
 mod steady;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -29,11 +30,22 @@ parts (all of them if none is named):
   rtu       a serial line at 9600 baud, two of ten units silent
   size      the stripped release binary with Modbus and MQTT only
 
+parts with a Kubernetes API server (only if named; `kube` is all of them):
+  kube-apply    a Device created, to its first reading and to Accepted
+  kube-desired  `desired` edited, to the value in the device and to Synced
+  kube-node     1,000 devices on one node: API writes, memory, CPU; a restart; each device flaps once
+  kube-fleet    200 gateways (10 real) x 20 devices: CPU of the server, writes, events, bytes
+  kube-offline  a restart with no API server, to the first reading
+  kube-size     the stripped release binary with every mapper and Kubernetes, without the demo
+
 options:
   --gateway PATH    the program to measure; without it `cargo build --release` makes it
   --seconds N       length of a window (default 10)
   --rounds N        windows of each program, taken in turn (default 3)
-  --full            serial windows of 5 minutes instead of 1
+  --full            serial windows of 5 minutes instead of 1; with Kubernetes 300 samples, windows of 5 minutes
+  --samples N       Devices created or edited (default 60)
+  --devices N       devices of kube-node (default 1000)
+  --gateways N      gateways of kube-fleet (default 200)
   --reference-only  the C program alone, to see what the machine gives
 
 example: cargo figures w1 latency --seconds 30";
@@ -46,12 +58,24 @@ pub struct Options {
     rounds: usize,
     full: bool,
     reference_only: bool,
+    samples: Option<usize>,
+    devices: Option<usize>,
+    gateways: usize,
 }
 
 impl Options {
     fn parse(mut args: impl Iterator<Item = String>) -> Result<Option<Self>> {
-        let mut options =
-            Self { parts: Vec::new(), gateway: None, seconds: 10, rounds: 3, full: false, reference_only: false };
+        let mut options = Self {
+            parts: Vec::new(),
+            gateway: None,
+            seconds: 10,
+            rounds: 3,
+            full: false,
+            reference_only: false,
+            samples: None,
+            devices: None,
+            gateways: 200,
+        };
         while let Some(arg) = args.next() {
             let mut value = || args.next().with_context(|| format!("{arg} needs a value"));
             match arg.as_str() {
@@ -61,8 +85,13 @@ impl Options {
                 "--rounds" => options.rounds = value()?.parse().context("--rounds takes a whole number")?,
                 "--full" => options.full = true,
                 "--reference-only" => options.reference_only = true,
+                "--samples" => options.samples = Some(value()?.parse().context("--samples takes a whole number")?),
+                "--devices" => options.devices = Some(value()?.parse().context("--devices takes a whole number")?),
+                "--gateways" => options.gateways = value()?.parse().context("--gateways takes a whole number")?,
+                "kube" => options.parts.extend(cluster::PARTS.map(String::from)),
+                part if cluster::PARTS.contains(&part) => options.parts.push(part.into()),
                 part if PARTS.contains(&part.to_lowercase().as_str()) => options.parts.push(part.to_lowercase()),
-                other => bail!("no part or option {other}; parts: {}; see --help", PARTS.join(", ")),
+                other => bail!("no part or option {other}; parts: {}, {}; see --help", PARTS.join(", "), cluster::PARTS.join(", ")),
             }
         }
         ensure!(options.seconds > 0 && options.rounds > 0, "--seconds and --rounds are at least 1");
@@ -70,6 +99,21 @@ impl Options {
             options.parts = PARTS.map(String::from).to_vec();
         }
         Ok(Some(options))
+    }
+
+    /// How many Devices are created or edited.
+    fn samples(&self) -> usize {
+        self.samples.unwrap_or(if self.full { 300 } else { 60 }).max(1)
+    }
+
+    /// How many devices one node has.
+    fn devices(&self) -> usize {
+        self.devices.unwrap_or(1000).max(1)
+    }
+
+    /// The length of a window with an API server: longer than others, whose work repeats each second.
+    fn window(&self) -> Duration {
+        Duration::from_secs(if self.full { 300 } else { self.seconds })
     }
 }
 
@@ -80,6 +124,14 @@ fn main() -> Result<()> {
         println!("{HELP}");
         return Ok(());
     };
+    let (of_cluster, parts): (Vec<&str>, Vec<&str>) =
+        options.parts.iter().map(String::as_str).partition(|part| cluster::PARTS.contains(part));
+    if !of_cluster.is_empty() {
+        cluster::measure(&of_cluster, &options)?;
+    }
+    if parts.is_empty() {
+        return Ok(());
+    }
     let gateway = match &options.gateway {
         _ if options.reference_only => None,
         Some(path) => Some(path.clone()),
@@ -87,8 +139,8 @@ fn main() -> Result<()> {
     };
     method::print(&options);
     let rig = Rig::new(gateway)?;
-    for part in &options.parts {
-        match part.as_str() {
+    for part in parts {
+        match part {
             "w1" => steady::w1(&rig, &options)?,
             "w2x" => steady::w2x(&rig, &options)?,
             "unpaced" => steady::unpaced(&rig, &options)?,

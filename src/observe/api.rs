@@ -2,10 +2,11 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, PoisonError, atomic::AtomicBool, atomic::Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
-
-use super::failure::{Failure, Kind};
 
 /// The counters of one way to an API server.
 #[derive(Debug, Default)]
@@ -15,18 +16,8 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Counts one request of this verb.
-    pub fn count(&self, verb: &'static str, failure: Option<&Failure>) {
-        let outcome = failure.map_or("ok", |failure| match failure.kind {
-            Kind::Away => "away",
-            Kind::TooMany => "tooMany",
-            Kind::Expired => "expired",
-            Kind::NotFound => "notFound",
-            Kind::Unauthorized => "unauthorized",
-            Kind::Forbidden => "forbidden",
-            Kind::Conflict => "conflict",
-            Kind::Invalid => "invalid",
-        });
+    /// Counts one request of this verb, by how it ended.
+    pub fn count(&self, verb: &'static str, outcome: &'static str) {
         *self.requests.lock().unwrap_or_else(PoisonError::into_inner).entry((verb, outcome)).or_default() += 1;
     }
 
