@@ -166,15 +166,17 @@ async fn reported_through(name: &str, fault: Fault, applied: bool) {
     // Somebody turns the knob.
     behind.stage.bank.set(1, HoldingRegister, 4, &[9]);
     behind.asked(since, 1, REPORT).await;
+    // It was not confirmed: it is asserted again, but not by a loop of its own. (What was done all the same is seen by
+    // the watch, and content with.)
     if applied {
         behind.reports(9).await;
+    } else {
+        behind.asked(since, 2, REPORT).await;
     }
-    // It was not confirmed: it is asserted again, but not by a loop of its own.
-    behind.asked(since, 2, REPORT).await;
     let first = behind.proxy.seen().into_iter().find(|s| s.at >= since && REPORT.fits(&s.call)).unwrap().at;
     tokio::time::sleep(Duration::from_secs(6).saturating_sub(first.elapsed())).await;
     let count = behind.proxy.since(first, REPORT);
-    assert!((2..=8).contains(&count), "{name}: {count} PATCHes in 6 s");
+    assert!((1..=8).contains(&count), "{name}: {count} PATCHes in 6 s");
     behind.stage.polled(1, 5).await;
     behind.proxy.heal().unwrap();
     behind.reports(9).await;
@@ -252,8 +254,8 @@ async fn the_api_server_dies_forgets_and_comes_back() {
     server.restart().unwrap();
     behind.works(50).await;
 
-    // While the line is away everything that a watch could go on from is forgotten: 410, and a new list.
-    behind.proxy.line(Line::Refused).unwrap();
+    // While the line is silent everything that a watch could go on from is forgotten: 410, and a new list.
+    behind.proxy.line(Line::Hung).unwrap();
     for value in [51, 52] {
         behind.stage.desire("pump", &json!(value));
     }
@@ -292,8 +294,11 @@ async fn a_killed_bridge_starts_from_what_it_kept_with_no_network() {
         stage.polled(1, 5).await;
         bridge.shows(&stage.id("pump"), "served", |d| condition(d, "Reachable")["status"] == "True").await;
         proxy.heal().unwrap();
+        // What was kept is seconds old: the bridge may have gone back to the value before until it saw the API.
+        bridge.shows(&stage.id("pump"), "newest", |d| d["status"]["reported"]["setpoint"]["desired"] == value).await;
+        stage.written(1, value).await;
         stage.stored("pump", "written", |o| o["status"]["reported"]["setpoint"]["value"] == value).await;
     }
-    let values: Vec<_> = stage.bank.writes(1).into_iter().map(|(.., values)| values[0]).collect();
-    assert_eq!(values, [60, 61, 62, 63, 64], "each once, in order");
+    let values = stage.bank.writes(1).into_iter().map(|(.., values)| values[0]);
+    assert!(values.clone().all(|value| (60..65).contains(&value)), "nobody wanted {:?}", values.collect::<Vec<_>>());
 }

@@ -231,7 +231,22 @@ impl Spot {
     /// The documents of a text; none if it cannot be parsed.
     fn documents(text: &str) -> Option<Vec<Self>> {
         let events = Parser::new_from_str(text).map_while(Result::ok);
-        let mut events = events.filter(|(event, _)| !matches!(event, Event::Comment(..)));
+        // The parser may tell of comments and more, as other users of it in the same program wish.
+        let mut events = events.filter(|(event, _)| {
+            matches!(
+                event,
+                Event::StreamStart
+                    | Event::StreamEnd
+                    | Event::DocumentStart(..)
+                    | Event::DocumentEnd
+                    | Event::Alias(_)
+                    | Event::Scalar(..)
+                    | Event::SequenceStart(..)
+                    | Event::SequenceEnd
+                    | Event::MappingStart(..)
+                    | Event::MappingEnd
+            )
+        });
         let mut documents = Vec::new();
         while let Some((event, span)) = events.next() {
             match event {

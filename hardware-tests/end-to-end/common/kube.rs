@@ -108,7 +108,7 @@ impl Stage {
                 last = object;
             }
             assert!(tokio::time::Instant::now() < deadline, "{device} is not {what}: {:#}", last["status"]);
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(250)).await;
         }
     }
 
