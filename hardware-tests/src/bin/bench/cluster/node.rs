@@ -75,7 +75,7 @@ fn all_ready(observer: &Observer, gateway: &Gateway, devices: usize) -> Result<(
 
 /// Every read-only property is new with each poll; nothing that the API server should hear of changes.
 fn quiet(stage: &Stage, options: &Options, gateway: &mut Gateway, devices: usize) -> Result<()> {
-    let window = options.window();
+    let window = if options.full { Duration::from_secs(600) } else { options.window() };
     let subscriber = stage.subscriber()?;
     subscriber.wait("a reading of each device", Duration::from_secs(60), |tally| tally.devices.len() == devices)?;
     let (mark, server) = (stage.mark()?, stage.server_usage()?);
