@@ -6,7 +6,7 @@ use std::{
     ops::Range,
     path::{Path, PathBuf},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -57,6 +57,14 @@ impl Stage {
         server.kubectl().apply("default", &rights("default").to_string())?;
         let runtime = runtime()?;
         let api = runtime.block_on(Api::new(server.kubectl().config()))?;
+        // For a moment it answers "storage is (re)initializing".
+        let deadline = Instant::now() + Duration::from_secs(60);
+        for kind in ["devices", "devicemodels"] {
+            while let Err(error) = runtime.block_on(api.get(&format!("{GROUP}/{kind}"))) {
+                ensure!(Instant::now() < deadline, "{error:#}");
+                thread::sleep(Duration::from_millis(100));
+            }
+        }
         let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ACCOUNT, "namespace": "default"}});
         runtime.block_on(api.create("/api/v1/namespaces/default/serviceaccounts", &account))?;
         let (broker, scratch) = (Broker::start()?, Scratch::new()?);
