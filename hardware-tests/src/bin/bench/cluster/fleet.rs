@@ -108,7 +108,7 @@ pub fn measure(stage: &mut Stage, options: &Options) -> Result<()> {
         .with("allWatches", edits(stage, with.cpu_percent)?)
         .print();
     foreign(stage, &fleet)?;
-    model(stage, &fleet, gateways)?;
+    model(stage, &fleet, gateways, with.cpu_percent)?;
     storm(stage, &fleet, gateways)?;
     let failures = fleet.sum(|r| &r.failures);
     let failure = fleet.simulated.iter().find_map(|s| s.received.first_failure.get()).cloned();
@@ -175,8 +175,8 @@ fn foreign(stage: &Stage, fleet: &Fleet) -> Result<()> {
 }
 
 /// Edits the model that every Device uses.
-fn model(stage: &Stage, fleet: &Fleet, gateways: usize) -> Result<()> {
-    let idle = window(stage, EFFECT)?.cpu_percent / 100.0 * EFFECT.as_secs_f64();
+fn model(stage: &Stage, fleet: &Fleet, gateways: usize, idle_percent: f64) -> Result<()> {
+    let idle = idle_percent / 100.0 * EFFECT.as_secs_f64();
     let (mark, counts, cpu) = (stage.mark()?, fleet.counts(), stage.server_usage()?);
     let gateway = proc::usage(fleet.real[0].pid())?;
     let path = format!("{GROUP}/namespaces/{NAMESPACE}/devicemodels/{MODEL}");
