@@ -91,7 +91,11 @@ impl Options {
                 "kube" => options.parts.extend(cluster::PARTS.map(String::from)),
                 part if cluster::PARTS.contains(&part) => options.parts.push(part.into()),
                 part if PARTS.contains(&part.to_lowercase().as_str()) => options.parts.push(part.to_lowercase()),
-                other => bail!("no part or option {other}; parts: {}, {}; see --help", PARTS.join(", "), cluster::PARTS.join(", ")),
+                other => bail!(
+                    "no part or option {other}; parts: {}, {}; see --help",
+                    PARTS.join(", "),
+                    cluster::PARTS.join(", ")
+                ),
             }
         }
         ensure!(options.seconds > 0 && options.rounds > 0, "--seconds and --rounds are at least 1");

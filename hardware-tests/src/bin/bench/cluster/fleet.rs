@@ -112,18 +112,22 @@ pub fn measure(stage: &mut Stage, options: &Options) -> Result<()> {
     let after = window(stage, options.window())?;
 
     let none = f64::midpoint(before.cpu_percent, after.cpu_percent);
-    Figure::new("kube.fleet.cpu", "% of one core of the API server (etcd inside) above the same with no gateway", "<= 2")
-        .with("gateways", gateways)
-        .with("seconds", options.window().as_secs())
-        .with("above", with.cpu_percent - none)
-        .with("with", with.cpu_percent)
-        .with("before", before.cpu_percent)
-        .with("after", after.cpu_percent)
-        .with("rssMiB", json!({"before": before.rss_mib, "with": with.rss_mib, "after": after.rss_mib}))
-        .with("nonGetRequests", kinds(&writes))
-        .with("failures", failures)
-        .with("firstFailure", failure)
-        .print();
+    Figure::new(
+        "kube.fleet.cpu",
+        "% of one core of the API server (etcd inside) above the same with no gateway",
+        "<= 2",
+    )
+    .with("gateways", gateways)
+    .with("seconds", options.window().as_secs())
+    .with("above", with.cpu_percent - none)
+    .with("with", with.cpu_percent)
+    .with("before", before.cpu_percent)
+    .with("after", after.cpu_percent)
+    .with("rssMiB", json!({"before": before.rss_mib, "with": with.rss_mib, "after": after.rss_mib}))
+    .with("nonGetRequests", kinds(&writes))
+    .with("failures", failures)
+    .with("firstFailure", failure)
+    .print();
     Figure::new("kube.fleet.idle", "events that a gateway receives while nothing changes", "0")
         .with("events", idle.events)
         .with("eventBytes", idle.event_bytes)

@@ -147,10 +147,14 @@ fn flap(stage: &Stage, bank: &Bank, observer: &Observer, gateway: &Gateway) -> R
         .with("silentSeconds", SILENT.as_secs())
         .with("secondsUntilTold", (last - answering).as_secs_f64())
         .print();
-    Figure::new("kube.node.pace", "status patches of a node: 5 a second with a burst of 20", "<= 25 in 1 s, 70 in 10 s")
-        .with("inOneSecond", most_within(&times, Duration::from_secs(1)))
-        .with("inTenSeconds", most_within(&times, Duration::from_secs(10)))
-        .with("withEventsInOneSecond", most_within(&every, Duration::from_secs(1)))
-        .print();
+    Figure::new(
+        "kube.node.pace",
+        "status patches of a node: 5 a second with a burst of 20",
+        "<= 25 in 1 s, 70 in 10 s",
+    )
+    .with("inOneSecond", most_within(&times, Duration::from_secs(1)))
+    .with("inTenSeconds", most_within(&times, Duration::from_secs(10)))
+    .with("withEventsInOneSecond", most_within(&every, Duration::from_secs(1)))
+    .print();
     Ok(())
 }

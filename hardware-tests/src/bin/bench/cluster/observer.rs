@@ -108,7 +108,9 @@ fn summary(seen: &Seen) -> String {
     for last in seen.values().filter_map(|stored| stored.last()) {
         let ready = last.condition("Ready").map_or_else(
             || "no status".to_owned(),
-            |ready| format!("Ready={} {}", ready["status"].as_str().unwrap_or("?"), ready["reason"].as_str().unwrap_or("?")),
+            |ready| {
+                format!("Ready={} {}", ready["status"].as_str().unwrap_or("?"), ready["reason"].as_str().unwrap_or("?"))
+            },
         );
         *counts.entry(ready).or_default() += 1;
     }
@@ -120,7 +122,8 @@ async fn follow(api: &Api, seen: &Mutex<Result<Seen, String>>) -> Result<()> {
     for device in list["items"].as_array().into_iter().flatten() {
         note(seen, device);
     }
-    let mut version = list["metadata"]["resourceVersion"].as_str().context("a list without resourceVersion")?.to_owned();
+    let mut version =
+        list["metadata"]["resourceVersion"].as_str().context("a list without resourceVersion")?.to_owned();
     loop {
         let path = format!("{GROUP}/devices?watch=1&allowWatchBookmarks=true&resourceVersion={version}");
         let mut lines = api.watch(&path).await?;

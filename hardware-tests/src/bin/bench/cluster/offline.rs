@@ -46,10 +46,8 @@ pub fn measure(stage: &Stage, options: &Options) -> Result<()> {
                 .with_context(|| gateway.log())?;
             let since: Vec<f64> =
                 subscriber.tally()?.devices.values().map(|seen| (seen.first - start).as_secs_f64()).collect();
-            times.push((
-                since.iter().copied().fold(f64::INFINITY, f64::min),
-                since.iter().copied().fold(0.0, f64::max),
-            ));
+            times
+                .push((since.iter().copied().fold(f64::INFINITY, f64::min), since.iter().copied().fold(0.0, f64::max)));
             gateway.stop()?;
         }
         Figure::new(

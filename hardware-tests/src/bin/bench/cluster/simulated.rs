@@ -139,8 +139,7 @@ async fn list(api: &Api, path: &str, received: &Received) -> Result<String> {
 /// One watch, to its end.
 async fn watch(api: &Api, path: &str, version: &mut String, received: &Received) -> Result<()> {
     let seconds = fastrand::u32(270..310);
-    let watch =
-        format!("{path}watch=true&allowWatchBookmarks=true&timeoutSeconds={seconds}&resourceVersion={version}");
+    let watch = format!("{path}watch=true&allowWatchBookmarks=true&timeoutSeconds={seconds}&resourceVersion={version}");
     let mut lines = api.watch(&watch).await?;
     received.watches.fetch_add(1, Relaxed);
     while let Some(line) = lines.next().await? {

@@ -57,8 +57,7 @@ impl Stage {
         server.kubectl().apply("default", &rights("default").to_string())?;
         let runtime = runtime()?;
         let api = runtime.block_on(Api::new(server.kubectl().config()))?;
-        let account =
-            json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ACCOUNT, "namespace": "default"}});
+        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ACCOUNT, "namespace": "default"}});
         runtime.block_on(api.create("/api/v1/namespaces/default/serviceaccounts", &account))?;
         let (broker, scratch) = (Broker::start()?, Scratch::new()?);
         Ok(Self { api, broker, program: program.into(), runtime, server, scratch })
@@ -222,8 +221,6 @@ pub fn path_of(device: &str) -> String {
 fn runtime() -> Result<Handle> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let handle = runtime.handle().clone();
-    thread::Builder::new()
-        .name("api".into())
-        .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+    thread::Builder::new().name("api".into()).spawn(move || runtime.block_on(std::future::pending::<()>()))?;
     Ok(handle)
 }
