@@ -173,16 +173,13 @@ impl Server {
         let own = self.own()?;
         ensure!(own.running.is_none(), "it runs");
         let mut command = Command::new(&own.programs.apiserver);
-        let etcd = match &own.programs.etcd {
-            Some(program) => {
-                let (url, etcd) = start_etcd(program, &data.join("etcd"))?;
-                command.arg(format!("--etcd-servers={url}"));
-                Some(etcd)
-            }
-            None => {
-                command.arg(&data);
-                None
-            }
+        let etcd = if let Some(program) = &own.programs.etcd {
+            let (url, etcd) = start_etcd(program, &data.join("etcd"))?;
+            command.arg(format!("--etcd-servers={url}"));
+            Some(etcd)
+        } else {
+            command.arg(&data);
+            None
         };
         command.args(&own.flags).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
         let mut apiserver = Running::spawn(&mut command)?;
@@ -265,7 +262,7 @@ fn flags(options: &Options, folder: &Folder, port: u16) -> Result<Vec<String>> {
         format!("--service-account-signing-key-file={private}"),
         "--service-cluster-ip-range=10.0.0.0/24".into(),
         "--endpoint-reconciler-type=none".into(),
-        // Without --external-hostname etc. nothing of this machine's network is asked.
+        // Nothing of this machine's network is asked.
         "--advertise-address=127.0.0.1".into(),
         format!("--audit-policy-file={policy}"),
         format!("--audit-log-path={}", folder.path("audit.log").display()),
