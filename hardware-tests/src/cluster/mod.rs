@@ -3,6 +3,7 @@
 
 mod audit;
 mod gateway;
+mod https;
 pub mod install;
 mod kubectl;
 mod programs;
@@ -11,6 +12,7 @@ mod server;
 
 pub use audit::Entry;
 pub use gateway::{Gateway, rights};
+pub use https::Asks;
 pub use kubectl::Kubectl;
 pub use programs::Version;
 pub use proxy::Proxy;

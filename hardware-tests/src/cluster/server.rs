@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value as Json, json};
 
-use super::{Endpoint, Entry, Kubectl, Version, audit, lasting_port, programs::Programs, until};
+use super::{Asks, Endpoint, Entry, Kubectl, Version, audit, https::Https, lasting_port, programs::Programs, until};
 use crate::child::Running;
 
 /// How long a server may take until it is ready.
@@ -50,6 +50,7 @@ pub struct Server {
     endpoint: Endpoint,
     kubectl: Kubectl,
     folder: Folder,
+    token: String,
     own: Option<Own>,
 }
 
@@ -86,7 +87,7 @@ impl Server {
         let flags = flags(options, &folder, port)?;
         let kubectl = Kubectl::new(&programs.kubectl, &config);
         let own = Own { programs, port, flags, running: None };
-        let mut server = Self { endpoint, kubectl, folder, own: Some(own) };
+        let mut server = Self { endpoint, kubectl, folder, token, own: Some(own) };
         server.restart()?;
         Ok(server)
     }
@@ -109,7 +110,8 @@ impl Server {
         let url = word("server").context("the kubeconfig names no server")?.to_owned();
         let endpoint = Endpoint { url, authority, name: word("tls-server-name").map(str::to_owned) };
         kubectl.raw("/readyz").context("FIELDGATE_TEST_KUBECONFIG")?;
-        Ok(Self { endpoint, kubectl, folder, own: None })
+        let token = view["users"][0]["user"]["token"].as_str().unwrap_or_default().to_owned();
+        Ok(Self { endpoint, kubectl, folder, token, own: None })
     }
 
     /// Where it is reached.
@@ -120,6 +122,11 @@ impl Server {
     /// kubectl as an administrator.
     pub fn kubectl(&self) -> &Kubectl {
         &self.kubectl
+    }
+
+    /// Asks as an administrator. (A cluster that is there needs a token in its kubeconfig for that.)
+    pub fn asks(&self) -> Result<Asks> {
+        Ok(Asks { https: Https::new(&self.endpoint)?, token: self.token.clone() })
     }
 
     /// kubectl as another user, given as in a kubeconfig: `{ tokenFile: /tmp/token }`.
