@@ -78,7 +78,7 @@ impl Daemon {
             loop {
                 let objects = source.next().await;
                 let next = Catalog::build(&objects, &judge, &catalog);
-                for issue in next.issues.iter().filter(|issue| !catalog.issues.contains(issue)) {
+                for issue in next.issues.iter().filter(|issue| catalog.issues.binary_search(issue).is_err()) {
                     match issue.severity {
                         Severity::Error => tracing::error!("{issue}"),
                         Severity::Note => tracing::info!("{issue}"),

@@ -97,6 +97,31 @@ fn check_passes_the_examples_and_finds_every_mistake_of_a_folder() {
 }
 
 #[test]
+fn check_mends_the_nodes_label_and_says_so_once() {
+    let folder = Folder::new();
+    let served = |node: &str| {
+        let device = device("meter", "{ tcp: gw, unit: 1 }", &[("level", LEVEL)]);
+        device.replace("spec:", &format!("spec: # mine\n  nodeName: {node}"))
+    };
+    folder.write("meter.yaml", &served("gw-1"));
+    let path = folder.path().to_str().unwrap();
+    let fixed = format!("{path}/meter.yaml:1: fixed: Device default/meter: label fieldgate.dev/node: gw-1");
+    let ended = run(&["check", path, "--fix"]);
+    assert_eq!((ended.code, ended.out.lines().next()), (0, Some(&*fixed)), "{}", ended.err);
+    let text = fs::read_to_string(folder.path().join("meter.yaml")).unwrap();
+    let labelled = "{ name: meter, labels: { fieldgate.dev/node: gw-1 } }";
+    assert_eq!(text, served("gw-1").replace("{ name: meter }", labelled));
+    assert!(!run(&["check", path, "--fix"]).out.contains("fixed"));
+
+    // What no label can hold is said, and is no success.
+    folder.write("meter.yaml", &served(&"n".repeat(64)));
+    let ended = run(&["check", path, "--fix", "--output", "json"]);
+    assert_eq!(ended.code, 1);
+    let report: Json = serde_json::from_str(&ended.out).unwrap();
+    assert!(report["fixes"][0]["failed"].as_str().unwrap().contains("no label can hold"), "{report}");
+}
+
+#[test]
 fn crd_prints_and_writes_what_is_committed() {
     let read = |folder: &Path, name: &str| fs::read_to_string(folder.join(name)).unwrap();
     let crds = root().join("crds");

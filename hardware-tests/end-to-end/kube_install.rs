@@ -5,11 +5,18 @@
 
 #![allow(clippy::unwrap_used)] // all of it is a test
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::PathBuf,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
 
 use fieldgate::{control::check, registry, settings::Settings};
 use hardware_tests::{
-    child::Scratch,
+    child::{Running, Scratch},
     cluster::{
         Authorization, Kubectl, Options, Server,
         install::{Bridge, NAMESPACE, install, pod},
@@ -52,6 +59,7 @@ fn what_is_applied_holds_on_a_real_api_server() {
     the_node_label_is_set(&server);
     host_paths_are_one(&server);
     the_samples_are_taken(&server);
+    a_bridge_works_with_these_rights(&server);
 }
 
 fn applying_again_changes_nothing(kubectl: &Kubectl) {
@@ -98,11 +106,9 @@ fn every_component_is_taken(kubectl: &Kubectl) {
 
 /// What is mounted as the bridge's settings is what the bridge reads.
 fn the_settings_are_right(kubectl: &Kubectl) {
-    for file in ["base/fieldgate.yaml", "components/namespaces/fieldgate.yaml"] {
-        let text = fs::read_to_string(deploy().join(file)).unwrap();
-        let issues = Settings::issues(file, &text);
-        assert!(issues.is_empty(), "{issues:?}");
-    }
+    let text = fs::read_to_string(deploy().join("base/fieldgate.yaml")).unwrap();
+    let issues = Settings::issues("fieldgate.yaml", &text);
+    assert!(issues.is_empty(), "{issues:?}");
     let maps = kubectl.ok(&["get", "configmaps", "-n", NAMESPACE, "-o", "json"]).unwrap();
     let maps: Json = serde_json::from_str(&maps).unwrap();
     let is_ours = |map: &&Json| map["metadata"]["name"].as_str().unwrap().starts_with("fieldgate-");
@@ -187,10 +193,10 @@ fn the_node_label_is_set(server: &Server) {
         let stored = kubectl.fed(&["apply", "-n", "plant-a", "-o", "json", "-f", "-"], &device).unwrap();
         serde_json::from_str::<Json>(&stored).unwrap()["metadata"]["labels"].clone()
     };
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while labels("gw-1") != json!({"line": "3", "fieldgate.dev/node": "gw-1"}) {
-        assert!(std::time::Instant::now() < deadline, "the label is not set: {}", labels("gw-1"));
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        assert!(Instant::now() < deadline, "the label is not set: {}", labels("gw-1"));
+        thread::sleep(Duration::from_millis(100));
         kubectl.ok(&["delete", "device", "labelled", "-n", "plant-a"]).unwrap();
     }
     assert_eq!(labels("gw-2"), json!({"line": "3", "fieldgate.dev/node": "gw-2"}), "it follows the device");
@@ -227,10 +233,10 @@ fn host_paths_are_one(server: &Server) {
     change("/spec/hostNetwork", json!(true), "may not use hostNetwork, hostPID or hostIPC");
     change("/spec/containers/0/securityContext", json!({}), "allowPrivilegeEscalation: false");
     change("/spec/securityContext", json!({}), "runAsNonRoot: true");
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while tried(&wrong[0].0).0 {
-        assert!(std::time::Instant::now() < deadline, "fieldgate-host-paths does not judge");
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        assert!(Instant::now() < deadline, "fieldgate-host-paths does not judge");
+        thread::sleep(Duration::from_millis(100));
     }
     for (pod, says) in wrong {
         let (taken, said) = tried(&pod);
@@ -244,9 +250,36 @@ fn the_samples_are_taken(server: &Server) {
     let folder = deploy().join("try");
     let report = check::check(&folder, registry::mappers(), Settings::issues).unwrap();
     assert!(report.issues.is_empty() && report.devices == 2 && report.models == 1, "{}", report.text());
-    server.kubectl().ok(&["apply", "-f", folder.to_str().unwrap()]).unwrap();
-    let table = server.kubectl().ok(&["get", "devices", "--field-selector", "spec.nodeName=gw-1"]).unwrap();
+    let kubectl = server.kubectl();
+    kubectl.ok(&["apply", "-f", folder.to_str().unwrap()]).unwrap();
+    let table = kubectl.ok(&["get", "devices", "--field-selector", "spec.nodeName=gw-1"]).unwrap();
     assert!(table.contains("boiler-1") && table.contains("demo-boiler"), "{table}");
+}
+
+/// The program itself with the rights and under the policies that are installed: no more, and no less than it needs.
+fn a_bridge_works_with_these_rights(server: &Server) {
+    let bridge = Bridge::new(server, "gw-1").unwrap();
+    let scratch = Scratch::new().unwrap();
+    let log = scratch.path().join("log");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fieldgate"));
+    command.args(["run", "--node", "gw-1", "--broker", "mqtt://127.0.0.1:1", "--http", "off", "--kubeconfig"]);
+    command.arg(bridge.kubectl.config()).stdout(Stdio::null()).stderr(fs::File::create(&log).unwrap());
+    let bridge = Running::spawn(&mut command).unwrap();
+    let kubectl = server.kubectl();
+    let waited = kubectl.ok(&["wait", "--for=condition=Ready", "--timeout=60s", "device/boiler-1", "device/boiler-2"]);
+    let said = || fs::read_to_string(&log).unwrap();
+    waited.unwrap_or_else(|error| panic!("{error}\n{}", said()));
+    let boiler = kubectl.get("default", "device", "boiler-1").unwrap();
+    assert_eq!(boiler["status"]["reported"]["setpoint"], json!({"value": 21.5, "desired": 21.5}), "{boiler}");
+    let events = ["get", "events.events.k8s.io", "-n", "default", "-o", "name"];
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while kubectl.ok(&events).unwrap().is_empty() {
+        assert!(Instant::now() < deadline, "no event: {}", said());
+        thread::sleep(Duration::from_millis(100));
+    }
+    // Its end waits for a broker that is not there, and is not what is tested here.
+    drop(bridge);
+    assert!(!said().contains("forbidden"), "{}", said());
 }
 
 /// MicroK8s as it is installed: everybody may do everything, and Events are limited.

@@ -26,7 +26,9 @@ async fn a_second_bridge_is_refused_and_told_who_has_the_state_directory() {
     let path = files.path().join("state");
     let state = path.to_str().unwrap();
     for signal in ["KILL", "TERM"] {
-        let mut first = Bridge::start_with(devices.path(), BROKER, &["--state", state]).await;
+        let folder = devices.path().to_str().unwrap();
+        let flags = ["--node", "gw-1", "--devices", folder, "--broker", BROKER, "--state", state];
+        let mut first = Bridge::with(&flags).await;
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o700);
         let told = refused(&devices, state);
         let who = format!("{state}: another bridge has it: node gw-1, pid {}, host ", first.id());

@@ -14,7 +14,7 @@ use super::{
 /// The status to store: the one computed, but what only tells that something is about to be known does not overwrite
 /// what is stored of the same generation. So a bridge that starts anew over a quiet fleet has nothing to write.
 ///
-/// - A condition that settles by itself leaves the stored one, if that says more.
+/// - A condition that is not known yet leaves the stored one, if that says more.
 /// - Transition times are those of the stored conditions where the status is the same.
 /// - The words of a failure stay while its reason does: later ones differ in their times only.
 /// - A value that was not read yet (`unread`) leaves the stored one.
@@ -23,7 +23,8 @@ pub fn carry(stored: &DeviceStatus, computed: &DeviceStatus, unread: &[Arc<str>]
     let same_generation = stored.observed_generation == computed.observed_generation;
     for condition in next.conditions.iter_mut().filter(|c| c.type_ != condition::READY) {
         let Some(old) = stored.conditions.iter().find(|old| old.type_ == condition.type_) else { continue };
-        if same_generation && is_transitional(condition) && !is_transitional(old) {
+        let unknown = condition.status == "Unknown" && is_transitional(condition);
+        if same_generation && unknown && !is_transitional(old) {
             *condition = old.clone();
         } else if old.status == condition.status {
             condition.last_transition_time = old.last_transition_time.clone();
@@ -92,10 +93,10 @@ pub fn notice(before: &DeviceStatus, after: &DeviceStatus) -> Option<Notice> {
         let differs = old.is_none_or(|old| old.status != new.status || (is_transitional(old) && falls));
         (differs && (rises || falls)).then_some(new)
     })?;
-    let message = if changed.message.is_empty() {
-        format!("{} is {}: {}", changed.type_, changed.status, changed.reason)
-    } else {
-        changed.message.clone()
+    let message = match (&*changed.message, &*changed.type_) {
+        ("", condition::READY) => "the device answers and holds what is desired".to_owned(),
+        ("", type_) => format!("{type_} again: {}", changed.reason),
+        (message, _) => message.to_owned(),
     };
     Some(Notice { warning: changed.status == "False", reason: changed.reason.clone(), message })
 }
@@ -151,6 +152,12 @@ mod tests {
         let before = made(10, &Facts { sync: vec![("a".into(), Sync::Synced)], ..silent("x") });
         let after = made(99, &Facts { sync: vec![("a".into(), Sync::Unknown)], ..silent("y") });
         assert_eq!(carry(&before, &after, &[]), before);
+    }
+
+    #[test]
+    fn what_is_about_to_be_written_is_told_if_it_takes_long() {
+        let (before, after) = (made(10, &with(Sync::Synced)), made(99, &with(Sync::Pending)));
+        assert_eq!(carry(&before, &after, &[]).conditions[2].reason, "Writing");
     }
 
     #[test]

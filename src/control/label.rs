@@ -168,10 +168,10 @@ fn edit(text: &str, document: &Spot, node: &str) -> Option<Edit> {
 fn new_labels(text: &str, metadata: &Spot, node: &str) -> Option<Edit> {
     let What::Map { entries, .. } = &metadata.what else { return None };
     let (first, _) = entries.first()?;
-    let heads = entries
-        .iter()
-        .filter(|(key, value)| matches!(&value.what, What::Scalar(..)) && (key.says("name") || key.says("namespace")));
-    let (_, last) = heads.last()?;
+    let is_head = |(key, value): &&(Spot, Spot)| {
+        matches!(&value.what, What::Scalar(..)) && (key.says("name") || key.says("namespace"))
+    };
+    let (_, last) = entries.iter().rfind(is_head)?;
     let end = last.place.end;
     if metadata.is_flow() {
         let separator = separator(text, metadata, first)?;
@@ -231,7 +231,22 @@ impl Spot {
     /// The documents of a text; none if it cannot be parsed.
     fn documents(text: &str) -> Option<Vec<Self>> {
         let events = Parser::new_from_str(text).map_while(Result::ok);
-        let mut events = events.filter(|(event, _)| !matches!(event, Event::Comment(..)));
+        // The parser may tell of comments and more, as other users of it in the same program wish.
+        let mut events = events.filter(|(event, _)| {
+            matches!(
+                event,
+                Event::StreamStart
+                    | Event::StreamEnd
+                    | Event::DocumentStart(..)
+                    | Event::DocumentEnd
+                    | Event::Alias(_)
+                    | Event::Scalar(..)
+                    | Event::SequenceStart(..)
+                    | Event::SequenceEnd
+                    | Event::MappingStart(..)
+                    | Event::MappingEnd
+            )
+        });
         let mut documents = Vec::new();
         while let Some((event, span)) = events.next() {
             match event {

@@ -569,12 +569,15 @@ async fn an_edit_is_answered_within_a_second_and_again_when_it_has_settled() {
     rig.plant.set(&id(0), with(3, Sync::Synced));
     sleep(HOUR).await;
     assert_eq!(rig.writes(), 1);
-    // A repair that is done at once is not told at all.
+    // A repair that is done at once is not told at all; one that has to wait is.
     rig.plant.set(&id(0), with(3, Sync::Pending));
     sleep(Duration::from_millis(200)).await;
     rig.plant.set(&id(0), with(3, Sync::Synced));
     sleep(HOUR).await;
     assert_eq!(rig.writes(), 1);
+    rig.plant.set(&id(0), with(3, Sync::Pending));
+    sleep(SECOND).await;
+    assert_eq!(rig.writes(), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -259,15 +259,22 @@ async fn connect(target: &Target) -> anyhow::Result<Client> {
 }
 
 /// An error and what caused it, as one line; what is said twice is said once.
-fn causes(error: &dyn std::error::Error) -> String {
+fn causes(error: &kube::Error) -> String {
     let mut text = String::new();
-    let mut next = Some(error);
+    let mut next: Option<&dyn std::error::Error> = match error {
+        // Its own words say nothing.
+        kube::Error::Service(error) => Some(&**error),
+        error => Some(error),
+    };
     while let Some(error) = next {
         let said = error.to_string();
         if !text.contains(&said) {
             text = if text.is_empty() { said } else { format!("{text}: {said}") };
         }
         next = error.source();
+    }
+    if text.contains("close_notify") || text.contains("unexpected EOF") {
+        return "the connection broke off".to_owned();
     }
     shorten(&text)
 }

@@ -96,7 +96,8 @@ impl ClusterSource {
         kept: Option<(Kept, Vec<KeptObject>)>,
     ) -> Self {
         let mut dice = fastrand::Rng::new();
-        let (tells, told) = mpsc::channel(4);
+        // A page of a list is large: one waits at most.
+        let (tells, told) = mpsc::channel(1);
         let (doubts, asked) = mpsc::unbounded_channel();
         let confirming = confirm(link.clone(), node.to_owned(), asked, Backoff::new(dice.fork()), tells.clone());
         let mut source = Self {
@@ -313,10 +314,11 @@ impl ClusterSource {
         if told == self.logged {
             return;
         }
-        if let Some(words) = &told {
-            tracing::warn!("Devices: {words}.");
-        } else {
-            tracing::info!("Devices come from the Kubernetes API server again.");
+        match &told {
+            // Whoever takes the sets tells what is wrong with them.
+            Some(words) if self.yielded.is_none() => tracing::warn!("No devices yet: {words}."),
+            Some(_) => {}
+            None => tracing::info!("Devices come from the Kubernetes API server again."),
         }
         self.logged = told;
         if self.yielded.is_some() {

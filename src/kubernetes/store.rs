@@ -76,34 +76,34 @@ impl Store {
         if self.gone.iter().any(|(uid, last)| *uid == found.uid && found.generation <= *last) {
             return Offered::Ignored;
         }
-        let (name, text) = (found.key.name(), Arc::from(found.text.as_str()));
-        self.take(found, seen, name, text)
+        self.take(found, seen, None)
     }
 
     /// An object that was kept is served, as long as nothing newer is known.
     pub fn recall(&mut self, found: &Found, text: Arc<str>) {
         if found.key.kind == Kind::Model || found.node.as_deref() == Some(&*self.node) {
-            self.take(found, Seen::Somewhere, found.key.name(), text);
+            self.take(found, Seen::Somewhere, Some(text));
         }
     }
 
-    fn take(&mut self, found: &Found, seen: Seen, name: Arc<str>, text: Arc<str>) -> Offered {
+    fn take(&mut self, found: &Found, seen: Seen, text: Option<Arc<str>>) -> Offered {
+        let text = || text.unwrap_or_else(|| found.text.as_str().into());
         if let Some(held) = self.held.get_mut(&found.key)
             && held.uid == found.uid
         {
             if found.generation < held.generation && seen != Seen::Changed {
                 return Offered::Ignored;
             }
-            if held.text == text {
+            if *held.text == *found.text {
                 return Offered::Same;
             }
-            (held.generation, held.text) = (found.generation, text);
+            (held.generation, held.text) = (found.generation, text());
             held.model.clone_from(&found.model);
             return Offered::New;
         }
-        let (uid, model) = (found.uid.clone(), found.model.clone());
+        let (uid, model, name) = (found.uid.clone(), found.model.clone(), found.key.name());
         self.moved.remove(&found.key.id);
-        self.held.insert(found.key.clone(), Held { uid, generation: found.generation, model, name, text });
+        self.held.insert(found.key.clone(), Held { uid, generation: found.generation, model, name, text: text() });
         Offered::New
     }
 

@@ -64,7 +64,10 @@ impl Bridge {
         let kubectl = server.kubectl();
         let object = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": node}});
         kubectl.fed(&["apply", "-f", "-"], &object.to_string())?;
-        kubectl.fed(&["apply", "-f", "-"], &pod(server, node)?.to_string())?;
+        // A Pod that is there stays as it was made: a DaemonSet that has changed makes a new one.
+        if kubectl.get(NAMESPACE, "pod", &format!("fieldgate-{node}")).is_err() {
+            kubectl.fed(&["create", "-f", "-"], &pod(server, node)?.to_string())?;
+        }
         Self::with_token(server, &["--bound-object-kind", "Pod", "--bound-object-name", &format!("fieldgate-{node}")])
     }
 
