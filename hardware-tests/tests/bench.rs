@@ -28,5 +28,8 @@ fn a_wrong_word_is_told_what_there_is() {
     let output = Command::new(env!("CARGO_BIN_EXE_bench")).arg("w3").output().expect("bench");
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
-    assert!(text.contains("w3") && text.contains("w2x") && text.contains("--help"), "{text}");
+    assert!(
+        text.contains("w3") && text.contains("w2x") && text.contains("kube-node") && text.contains("--help"),
+        "{text}"
+    );
 }

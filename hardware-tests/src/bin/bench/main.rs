@@ -42,7 +42,8 @@ options:
   --gateway PATH    the program to measure; without it `cargo build --release` makes it
   --seconds N       length of a window (default 10)
   --rounds N        windows of each program, taken in turn (default 3)
-  --full            serial windows of 5 minutes instead of 1; with Kubernetes 300 samples, windows of 5 minutes
+  --full            serial windows of 5 minutes instead of 1; with Kubernetes 300 samples, windows of 5
+                    minutes, 10 for kube-node
   --samples N       Devices created or edited (default 60)
   --devices N       devices of kube-node (default 1000)
   --gateways N      gateways of kube-fleet (default 200)

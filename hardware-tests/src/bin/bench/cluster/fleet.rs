@@ -26,6 +26,8 @@ const REAL: usize = 10;
 const EACH: usize = 20;
 /// How many Devices are edited, each of another gateway.
 const EDITS: usize = 20;
+/// How many edits it takes to tell what one costs.
+const MANY: usize = 300;
 /// How long an edit has to show all of its effects.
 const EFFECT: Duration = Duration::from_secs(10);
 /// Where the devices of the simulated gateways would be: nobody asks them.
@@ -49,7 +51,7 @@ pub fn measure(stage: &mut Stage, options: &Options) -> Result<()> {
     let nodes: Vec<String> = (0..gateways).map(|k| format!("fleet-{k:04}")).collect();
     let bank = Bank::open(REAL * EACH)?;
     stage.model(&objects::model(18, 2))?;
-    let size = stage.metric("apiserver_storage_size_bytes")?;
+    let empty = (stage.metric("apiserver_storage_size_bytes")?, stage.server_memory()?);
     for (k, node) in nodes.iter().enumerate() {
         for n in 0..EACH {
             let port = bank.ports.get(k * EACH + n).copied().unwrap_or(NOWHERE);
@@ -71,8 +73,9 @@ pub fn measure(stage: &mut Stage, options: &Options) -> Result<()> {
         gateway.stop()?;
     }
     thread::sleep(Duration::from_secs(15));
-    sizes(stage, gateways * EACH, size, told.to_string().len())?;
+    sizes(stage, gateways * EACH, empty, told.to_string().len())?;
     let before = window(stage, options.window())?;
+    let alone = edits(stage, before.cpu_percent)?;
 
     let (cpu, arrival) = (stage.server_usage()?, Instant::now());
     let fleet = Fleet {
@@ -99,6 +102,11 @@ pub fn measure(stage: &mut Stage, options: &Options) -> Result<()> {
     let with = window(stage, options.window())?;
     let writes = stage.writes(mark)?;
     let idle = fleet.counts() - counts;
+    Figure::new("kube.fleet.edit", "CPU ms of the API server for an edit of one Device: every watch is asked", "")
+        .with("gateways", gateways)
+        .with("noWatches", alone)
+        .with("allWatches", edits(stage, with.cpu_percent)?)
+        .print();
     foreign(stage, &fleet)?;
     model(stage, &fleet, gateways)?;
     storm(stage, &fleet, gateways)?;
@@ -217,18 +225,33 @@ fn storm(stage: &mut Stage, fleet: &Fleet, gateways: usize) -> Result<()> {
     Ok(())
 }
 
-fn sizes(stage: &Stage, devices: usize, before: f64, one: usize) -> Result<()> {
-    let after = stage.metric("apiserver_storage_size_bytes")?;
+fn sizes(stage: &Stage, devices: usize, empty: (f64, u64), one: usize) -> Result<()> {
+    let (size, memory) = (stage.metric("apiserver_storage_size_bytes")?, stage.server_memory()?);
     let (list, bytes) = stage.block(stage.api.get(&format!("{GROUP}/devices?limit=500")))?;
     let items = list["items"].as_array().map_or(0, Vec::len).max(1);
     #[allow(clippy::cast_precision_loss)]
+    let (count, kib) = (devices as f64, memory.saturating_sub(empty.1) as f64);
     Figure::new("kube.fleet.etcd", "bytes of a Device with its status (20 properties, from the model)", "")
         .with("devices", devices)
         .with("object", one)
         .with("listed", bytes / items as u64)
-        .with("database", (after - before) / devices as f64)
+        .with("database", (size - empty.0) / count)
+        .with("apiServerMemory", kib * 1024.0 / count)
         .print();
     Ok(())
+}
+
+/// CPU milliseconds of the API server for one edit of a Device of a simulated gateway, idle work taken off.
+fn edits(stage: &Stage, idle_percent: f64) -> Result<f64> {
+    let (start, before) = (Instant::now(), stage.server_usage()?);
+    for k in 0..MANY {
+        let edit = json!({"metadata": {"annotations": {"edit": k.to_string()}}});
+        stage.block(stage.api.merge(&path_of(&name_of(REAL, k % EACH)), &edit))?;
+    }
+    thread::sleep(Duration::from_secs(2)); // what the watches still have to be told
+    let used = (stage.server_usage()? - before).as_secs_f64() - idle_percent / 100.0 * start.elapsed().as_secs_f64();
+    #[allow(clippy::cast_precision_loss)]
+    Ok(used * 1e3 / MANY as f64)
 }
 
 /// What the API server takes over a while.

@@ -39,8 +39,7 @@ pub fn measure(stage: &Stage, options: &Options) -> Result<()> {
     let mut gateway = stage.gateway(NODE, &config)?;
     all_ready(&observer, &gateway, devices)?;
     let settled = start.elapsed();
-    thread::sleep(Duration::from_secs(15)); // what was put off within the pace of a Device
-    let first = stage.writes(mark)?;
+    let first = settled_writes(stage, mark)?;
     Figure::new("kube.node.first", "s until each Device of a new node is Ready in its stored status", "")
         .with("devices", devices)
         .with("seconds", settled.as_secs_f64())
@@ -73,9 +72,23 @@ fn all_ready(observer: &Observer, gateway: &Gateway, devices: usize) -> Result<(
     observer.all(devices, "Ready", within).with_context(|| gateway.log())
 }
 
+/// The writes since a mark, once there was none for longer than the pace of a Device and of its Events puts off.
+fn settled_writes(stage: &Stage, mark: u64) -> Result<Vec<Entry>> {
+    let mut writes = stage.writes(mark)?;
+    let mut last = Instant::now();
+    while last.elapsed() < Duration::from_secs(25) {
+        thread::sleep(Duration::from_secs(5));
+        let now = stage.writes(mark)?;
+        if now.len() != writes.len() {
+            (writes, last) = (now, Instant::now());
+        }
+    }
+    Ok(writes)
+}
+
 /// Every read-only property is new with each poll; nothing that the API server should hear of changes.
 fn quiet(stage: &Stage, options: &Options, gateway: &mut Gateway, devices: usize) -> Result<()> {
-    let window = options.window();
+    let window = if options.full { Duration::from_secs(600) } else { options.window() };
     let subscriber = stage.subscriber()?;
     subscriber.wait("a reading of each device", Duration::from_secs(60), |tally| tally.devices.len() == devices)?;
     let (mark, server) = (stage.mark()?, stage.server_usage()?);
@@ -111,22 +124,11 @@ fn quiet(stage: &Stage, options: &Options, gateway: &mut Gateway, devices: usize
 fn flap(stage: &Stage, bank: &Bank, observer: &Observer, gateway: &Gateway) -> Result<()> {
     let devices = bank.ports.len();
     let mark = stage.mark()?;
-    let start = Instant::now();
     (0..devices).for_each(|k| bank.silence(k, true));
     thread::sleep(SILENT);
     (0..devices).for_each(|k| bank.silence(k, false));
-    let answering = Instant::now();
     // Not "all are Ready": those whose turn had not come are Ready still, in what is stored.
-    let quiet = Duration::from_secs(30);
-    let mut writes = stage.writes(mark)?;
-    let mut last = Instant::now();
-    while last.elapsed() < quiet && start.elapsed() < Duration::from_secs(120 + devices as u64) {
-        thread::sleep(Duration::from_secs(5));
-        let now = stage.writes(mark)?;
-        if now.len() != writes.len() {
-            (writes, last) = (now, Instant::now());
-        }
-    }
+    let writes = settled_writes(stage, mark)?;
     all_ready(observer, gateway, devices)?;
     let every = moments(&writes);
     let kinds = kinds(&writes);
@@ -136,6 +138,7 @@ fn flap(stage: &Stage, bank: &Bank, observer: &Observer, gateway: &Gateway) -> R
         *of_device.entry(&write.name).or_default() += 1;
     }
     let times = moments(&statuses);
+    let took = times.iter().max().zip(times.iter().min()).map_or(Duration::ZERO, |(last, first)| *last - *first);
     #[allow(clippy::cast_precision_loss)]
     let mean = statuses.len() as f64 / devices as f64;
     Figure::new("kube.node.flap", "status patches of a device that flaps once, all at once", "<= 2")
@@ -145,7 +148,7 @@ fn flap(stage: &Stage, bank: &Bank, observer: &Observer, gateway: &Gateway) -> R
         .with("patches", statuses.len())
         .with("writes", kinds)
         .with("silentSeconds", SILENT.as_secs())
-        .with("secondsUntilTold", (last - answering).as_secs_f64())
+        .with("secondsFromFirstToLast", took.as_secs_f64())
         .print();
     Figure::new(
         "kube.node.pace",
