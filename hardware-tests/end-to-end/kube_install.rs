@@ -277,7 +277,8 @@ fn a_bridge_works_with_these_rights(server: &Server) {
         assert!(Instant::now() < deadline, "no event: {}", said());
         thread::sleep(Duration::from_millis(100));
     }
-    bridge.stop().unwrap();
+    // Its end waits for a broker that is not there, and is not what is tested here.
+    drop(bridge);
     assert!(!said().contains("forbidden"), "{}", said());
 }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use hardware_tests::cluster::{
-    Gateway, Kubectl, Options, Proxy, Server, crds,
+    Endpoint, Gateway, Kubectl, Options, Proxy, Server, crds,
     proxy::{Answer, Fault, Line, Matches, Verb},
     rights,
 };
@@ -141,11 +141,11 @@ fn the_proxy_lies_on_demand(server: &Server, namespace: &str, proxy: &Proxy, thr
     assert!(ask().status.success() && start.elapsed() >= Duration::from_secs(1));
     assert_eq!(proxy.count(list), before + 2);
 
+    let authority = |endpoint: &Endpoint| endpoint.authority.display().to_string();
     // An administrator's PATCH through the proxy: `kubectl patch` asks for a GET of the status, too.
     let admin = server.kubectl().config();
     let admin = std::fs::read_to_string(admin).unwrap().replace(&server.endpoint().url, &proxy.endpoint().url);
-    let admin =
-        admin.replace(&format!("{:?}", server.endpoint().authority), &format!("{:?}", proxy.endpoint().authority));
+    let admin = admin.replace(&authority(server.endpoint()), &authority(proxy.endpoint()));
     let config = server.folder().join("through.kubeconfig");
     std::fs::write(&config, admin).unwrap();
     let admin = Kubectl::new(server.kubectl().command(&[]).get_program().as_ref(), &config);

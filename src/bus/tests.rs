@@ -533,6 +533,11 @@ async fn what_was_learnt_is_planned_anew() {
 
 /// What is logged from now on, on this thread.
 fn logged() -> (tracing::subscriber::DefaultGuard, impl Fn(&str) -> usize) {
+    // While there is one subscriber only, tracing asks that of the thread that logs first, and remembers the answer for
+    // all threads: another test that logs the same line would silence this one.
+    static ANOTHER: std::sync::LazyLock<tracing::Dispatch> =
+        std::sync::LazyLock::new(|| tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default()));
+    std::sync::LazyLock::force(&ANOTHER);
     #[derive(Clone, Default)]
     struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
     impl std::io::Write for Lines {

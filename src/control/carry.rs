@@ -93,10 +93,10 @@ pub fn notice(before: &DeviceStatus, after: &DeviceStatus) -> Option<Notice> {
         let differs = old.is_none_or(|old| old.status != new.status || (is_transitional(old) && falls));
         (differs && (rises || falls)).then_some(new)
     })?;
-    let message = if changed.message.is_empty() {
-        format!("{} is {}: {}", changed.type_, changed.status, changed.reason)
-    } else {
-        changed.message.clone()
+    let message = match (&*changed.message, &*changed.type_) {
+        ("", condition::READY) => "the device answers and holds what is desired".to_owned(),
+        ("", type_) => format!("{type_} again: {}", changed.reason),
+        (message, _) => message.to_owned(),
     };
     Some(Notice { warning: changed.status == "False", reason: changed.reason.clone(), message })
 }

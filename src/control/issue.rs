@@ -53,6 +53,9 @@ fn as_text<S: serde::Serializer>(file: &Arc<str>, serializer: S) -> Result<S::Ok
 
 impl fmt::Display for Issue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.file.is_empty() {
+            return f.write_str(&self.said());
+        }
         f.write_str(&self.file)?;
         if self.line > 0 {
             write!(f, ":{}", self.line)?;

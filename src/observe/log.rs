@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{Layer, filter::Targets, fmt, layer::SubscriberExt, registry, util::SubscriberInitExt};
 
 /// The form of a line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize, JsonSchema)]
@@ -21,12 +21,15 @@ pub enum Format {
 /// # Errors
 /// The filter does not parse.
 pub fn start(filter: &str, format: Format) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter)
+    // No regular expressions in a filter: they would cost half a megabyte of program.
+    let filter: Targets = filter
+        .parse()
         .map_err(|e| anyhow::anyhow!("log level {filter:?}: {e}; write error, warn, info, debug or trace"))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        Format::Text => log.with_target(false).init(),
-        Format::Json => log.json().flatten_event(true).init(),
-    }
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = match format {
+        Format::Text => lines.with_target(false).boxed(),
+        Format::Json => lines.json().flatten_event(true).boxed(),
+    };
+    registry().with(lines).with(filter).init();
     Ok(())
 }

@@ -85,8 +85,13 @@ pub struct Bridge {
 impl Bridge {
     /// Starts it on a folder of devices, and waits until it listens for HTTP.
     pub async fn start(devices: &Path, broker: &str) -> Self {
-        let devices = devices.to_str().unwrap();
-        Self::with(&["--node", "gw-1", "--devices", devices, "--broker", broker]).await
+        Self::start_with(devices, broker, &[]).await
+    }
+
+    /// The same with further flags.
+    pub async fn start_with(devices: &Path, broker: &str, more: &[&str]) -> Self {
+        let flags = ["--node", "gw-1", "--devices", devices.to_str().unwrap(), "--broker", broker];
+        Self::with(&[&flags, more].concat()).await
     }
 
     /// Starts it with these flags, and waits until it listens for HTTP.

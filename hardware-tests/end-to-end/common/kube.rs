@@ -7,7 +7,7 @@ use std::{
 };
 
 use fieldgate::data::Version;
-use hardware_tests::cluster::{Endpoint, Gateway, Kubectl, Options, Server, crds, rights};
+use hardware_tests::cluster::{Asks, Endpoint, Gateway, Kubectl, Options, Server, crds, rights};
 use serde_json::{Value as Json, json};
 
 use super::{
@@ -34,6 +34,7 @@ pub fn own() -> Server {
 /// A namespace, a broker with a listener, and a plant with these units.
 pub struct Stage {
     pub kubectl: Kubectl,
+    pub asks: Asks,
     pub namespace: String,
     pub broker: Broker,
     pub heard: Subscriber,
@@ -46,11 +47,12 @@ impl Stage {
         let namespace = server.namespace(name).unwrap();
         let kubectl = server.kubectl().clone();
         kubectl.apply(&namespace, &rights(&namespace).to_string()).unwrap();
+        let asks = server.asks().unwrap();
         let broker = Broker::start("");
         let heard = Subscriber::new(Version::V5, broker.port, "fieldgate/#").await;
         let bank = Probe::new(units, refuses);
         let plant = Plant::start(bank.clone()).await;
-        Self { kubectl, namespace, broker, heard, bank, plant }
+        Self { kubectl, asks, namespace, broker, heard, bank, plant }
     }
 
     /// The name of a node that no other test has.
@@ -98,17 +100,18 @@ impl Stage {
 
     /// A Device as it stands in the cluster, once it fits.
     pub async fn stored(&self, device: &str, what: &str, fits: impl Fn(&Json) -> bool) -> Json {
+        let path = format!("/apis/fieldgate.dev/v1alpha1/namespaces/{}/devices/{device}", self.namespace);
         let mut last = Json::Null;
         let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
         loop {
-            if let Ok(object) = self.kubectl.get(&self.namespace, "device", device) {
+            if let Ok(object) = self.asks.get(&path).await {
                 if fits(&object) {
                     return object;
                 }
                 last = object;
             }
             assert!(tokio::time::Instant::now() < deadline, "{device} is not {what}: {:#}", last["status"]);
-            tokio::time::sleep(Duration::from_millis(250)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 

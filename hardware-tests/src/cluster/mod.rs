@@ -3,6 +3,7 @@
 
 mod audit;
 mod gateway;
+mod https;
 pub mod install;
 mod kubectl;
 mod programs;
@@ -11,6 +12,7 @@ mod server;
 
 pub use audit::Entry;
 pub use gateway::{Gateway, rights};
+pub use https::Asks;
 pub use kubectl::Kubectl;
 pub use programs::Version;
 pub use proxy::Proxy;
@@ -39,10 +41,11 @@ impl Endpoint {
     /// A kubeconfig for this user, given as YAML such as `{ tokenFile: /tmp/token }`.
     pub fn kubeconfig(&self, user: &str) -> String {
         let Self { url, authority, name } = self;
+        let authority = authority.display();
         let name = name.as_ref().map(|name| format!(", tls-server-name: {name:?}")).unwrap_or_default();
         format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: test\nclusters:\n- {{ name: test, cluster: {{ server: {url:?}, \
-             certificate-authority: {authority:?}{name} }} }}\nusers:\n- {{ name: test, user: {user} }}\ncontexts:\n- {{ \
+             certificate-authority: \"{authority}\"{name} }} }}\nusers:\n- {{ name: test, user: {user} }}\ncontexts:\n- {{ \
              name: test, context: {{ cluster: test, user: test, namespace: default }} }}\n"
         )
     }

@@ -86,9 +86,9 @@ impl Proxy {
     /// Starts one before this server: an honest one.
     pub fn start(server: &Server) -> Result<Self> {
         let port = lasting_port()?;
-        let served = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned(), "localhost".to_owned()])?;
+        let shown = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned(), "localhost".to_owned()])?;
         let authority = server.folder().join(format!("proxy-{port}.crt"));
-        fs::write(&authority, served.cert.pem())?;
+        fs::write(&authority, shown.cert.pem())?;
         let endpoint = Endpoint { url: format!("https://127.0.0.1:{port}"), authority, name: None };
         let state = Arc::new(State {
             rules: Mutex::default(),
@@ -97,7 +97,7 @@ impl Proxy {
             cuts: watch::Sender::new(0),
             listening: watch::Sender::new(false),
         });
-        let tls = serve::Tls::new(served.cert.der().clone(), &served.signing_key, server.endpoint())?;
+        let tls = serve::Tls::new(shown.cert.der().clone(), &shown.signing_key, server.endpoint())?;
         // Taken here, so that a port that is gone is told to the caller.
         let listener = TcpListener::bind(("127.0.0.1", port))?;
         listener.set_nonblocking(true)?;

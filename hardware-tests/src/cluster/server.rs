@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value as Json, json};
 
-use super::{Endpoint, Entry, Kubectl, Version, audit, lasting_port, programs::Programs, until};
+use super::{Asks, Endpoint, Entry, Kubectl, Version, audit, https::Https, lasting_port, programs::Programs, until};
 use crate::child::Running;
 
 /// How long a server may take until it is ready.
@@ -50,6 +50,7 @@ pub struct Server {
     endpoint: Endpoint,
     kubectl: Kubectl,
     folder: Folder,
+    token: String,
     own: Option<Own>,
 }
 
@@ -86,7 +87,7 @@ impl Server {
         let flags = flags(options, &folder, port)?;
         let kubectl = Kubectl::new(&programs.kubectl, &config);
         let own = Own { programs, port, flags, running: None };
-        let mut server = Self { endpoint, kubectl, folder, own: Some(own) };
+        let mut server = Self { endpoint, kubectl, folder, token, own: Some(own) };
         server.restart()?;
         Ok(server)
     }
@@ -109,7 +110,8 @@ impl Server {
         let url = word("server").context("the kubeconfig names no server")?.to_owned();
         let endpoint = Endpoint { url, authority, name: word("tls-server-name").map(str::to_owned) };
         kubectl.raw("/readyz").context("FIELDGATE_TEST_KUBECONFIG")?;
-        Ok(Self { endpoint, kubectl, folder, own: None })
+        let token = view["users"][0]["user"]["token"].as_str().unwrap_or_default().to_owned();
+        Ok(Self { endpoint, kubectl, folder, token, own: None })
     }
 
     /// Where it is reached.
@@ -120,6 +122,11 @@ impl Server {
     /// kubectl as an administrator.
     pub fn kubectl(&self) -> &Kubectl {
         &self.kubectl
+    }
+
+    /// Asks as an administrator. (A cluster that is there needs a token in its kubeconfig for that.)
+    pub fn asks(&self) -> Result<Asks> {
+        Ok(Asks { https: Https::new(&self.endpoint)?, token: self.token.clone() })
     }
 
     /// kubectl as another user, given as in a kubeconfig: `{ tokenFile: /tmp/token }`.
@@ -166,16 +173,13 @@ impl Server {
         let own = self.own()?;
         ensure!(own.running.is_none(), "it runs");
         let mut command = Command::new(&own.programs.apiserver);
-        let etcd = match &own.programs.etcd {
-            Some(program) => {
-                let (url, etcd) = start_etcd(program, &data.join("etcd"))?;
-                command.arg(format!("--etcd-servers={url}"));
-                Some(etcd)
-            }
-            None => {
-                command.arg(&data);
-                None
-            }
+        let etcd = if let Some(program) = &own.programs.etcd {
+            let (url, etcd) = start_etcd(program, &data.join("etcd"))?;
+            command.arg(format!("--etcd-servers={url}"));
+            Some(etcd)
+        } else {
+            command.arg(&data);
+            None
         };
         command.args(&own.flags).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
         let mut apiserver = Running::spawn(&mut command)?;
@@ -258,7 +262,7 @@ fn flags(options: &Options, folder: &Folder, port: u16) -> Result<Vec<String>> {
         format!("--service-account-signing-key-file={private}"),
         "--service-cluster-ip-range=10.0.0.0/24".into(),
         "--endpoint-reconciler-type=none".into(),
-        // Without --external-hostname etc. nothing of this machine's network is asked.
+        // Nothing of this machine's network is asked.
         "--advertise-address=127.0.0.1".into(),
         format!("--audit-policy-file={policy}"),
         format!("--audit-log-path={}", folder.path("audit.log").display()),

@@ -9,32 +9,26 @@ use http_body_util::{BodyExt as _, Full, channel::Channel, combinators::BoxBody}
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     task::{AbortHandle, JoinSet},
 };
 use tokio_rustls::{
-    TlsAcceptor, TlsConnector,
+    TlsAcceptor,
     rustls::{
-        ClientConfig, RootCertStore, ServerConfig,
-        pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
+        ServerConfig,
+        pki_types::{CertificateDer, PrivateKeyDer},
     },
 };
 
 use super::{Call, Fault, Line, State, fault::Answer};
-use crate::cluster::Endpoint;
+use crate::cluster::{Endpoint, https::Https};
 
 type Body = BoxBody<Bytes, io::Error>;
 
 /// Both sides of the proxy.
 pub(super) struct Tls {
     acceptor: TlsAcceptor,
-    upstream: Arc<Upstream>,
-}
-
-struct Upstream {
-    connector: TlsConnector,
-    name: ServerName<'static>,
-    host: String,
+    upstream: Arc<Https>,
 }
 
 impl Tls {
@@ -42,14 +36,7 @@ impl Tls {
     pub fn new(certificate: CertificateDer<'static>, key: &rcgen::KeyPair, server: &Endpoint) -> Result<Self> {
         let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?;
         let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate], key)?;
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_file_iter(&server.authority)? {
-            roots.add(certificate?)?;
-        }
-        let host = server.url.strip_prefix("https://").context("the server's URL")?.trim_end_matches('/').to_owned();
-        let name = server.name.clone().unwrap_or_else(|| host.split(':').next().unwrap_or_default().to_owned());
-        let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        let upstream = Upstream { connector: Arc::new(client).into(), name: name.try_into()?, host };
+        let upstream = Https::new(server)?;
         Ok(Self { acceptor: Arc::new(config).into(), upstream: Arc::new(upstream) })
     }
 }
@@ -90,7 +77,7 @@ pub(super) async fn listen(first: std::net::TcpListener, port: u16, tls: Tls, st
     }
 }
 
-async fn answer(request: Request<Incoming>, upstream: &Arc<Upstream>, state: &Arc<State>) -> Result<Response<Body>> {
+async fn answer(request: Request<Incoming>, upstream: &Arc<Https>, state: &Arc<State>) -> Result<Response<Body>> {
     let call = Call::new(request.method(), request.uri());
     let agent = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
     let fault = state.take(&call, agent);
@@ -136,25 +123,13 @@ async fn open(state: &State) {
     let _ = state.line.subscribe().wait_for(|line| *line == Line::Open).await;
 }
 
-impl Upstream {
-    async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>> {
-        let stream = TcpStream::connect(&self.host).await?;
-        stream.set_nodelay(true)?;
-        let stream = self.connector.connect(self.name.clone(), stream).await?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
-        request.headers_mut().insert(header::HOST, self.host.parse()?);
-        Ok(sender.send_request(request).await?)
-    }
-}
-
 async fn whole(request: Request<Incoming>) -> Result<Request<Full<Bytes>>> {
     let (mut head, body) = request.into_parts();
     head.headers.remove(header::TRANSFER_ENCODING);
     Ok(Request::from_parts(head, Full::new(body.collect().await?.to_bytes())))
 }
 
-async fn forward(request: Request<Incoming>, upstream: &Upstream) -> Result<Response<Incoming>> {
+async fn forward(request: Request<Incoming>, upstream: &Https) -> Result<Response<Incoming>> {
     upstream.send(whole(request).await?).await
 }
 
@@ -212,7 +187,7 @@ impl Drop for Ending {
 
 async fn edited(
     request: Request<Incoming>,
-    upstream: &Upstream,
+    upstream: &Https,
     edit: &(dyn Fn(&mut serde_json::Value) + Send + Sync),
 ) -> Result<Response<Body>> {
     let mut request = whole(request).await?;
@@ -227,7 +202,7 @@ async fn edited(
 }
 
 /// The object that a PATCH was for, as it stands.
-async fn old_object(request: Request<Incoming>, upstream: &Upstream) -> Result<Response<Body>> {
+async fn old_object(request: Request<Incoming>, upstream: &Https) -> Result<Response<Body>> {
     let mut request = whole(request).await?;
     *request.method_mut() = Method::GET;
     *request.body_mut() = Full::default();
