@@ -39,7 +39,7 @@ pub fn most_within(moments: &[Duration], span: Duration) -> usize {
     let mut first = 0;
     let mut most = 0;
     for (k, at) in moments.iter().enumerate() {
-        while *at - moments[first] >= span {
+        while at.saturating_sub(moments[first]) >= span {
             first += 1;
         }
         most = most.max(k + 1 - first);

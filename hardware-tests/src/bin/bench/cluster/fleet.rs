@@ -94,7 +94,7 @@ pub fn measure(stage: &mut Stage, options: &Options) -> Result<()> {
     Figure::new("kube.fleet.arrival", "CPU seconds of the API server until all gateways have listed and watch", "")
         .with("gateways", gateways)
         .with("seconds", arrived.as_secs_f64())
-        .with("cpuSeconds", (stage.server_usage()? - cpu).as_secs_f64())
+        .with("cpuSeconds", stage.server_usage()?.saturating_sub(cpu).as_secs_f64())
         .with("listBytesPerGateway", fleet.sum(|r| &r.list_bytes) / fleet.simulated.len() as u64)
         .print();
 
@@ -155,13 +155,14 @@ fn foreign(stage: &Stage, fleet: &Fleet) -> Result<()> {
         stage.block(stage.api.patch(&path_of(&name_of(REAL + k, 0)), &edit))?;
     }
     thread::sleep(EFFECT);
-    let cpu = stage.server_usage()? - cpu;
+    let cpu = stage.server_usage()?.saturating_sub(cpu);
     let now = fleet.simulated.iter().zip(&counts).map(|(s, before)| Counts::of(&s.received) - *before);
     let (mut own, mut others) = (Counts::default(), Counts::default());
     for (k, received) in now.enumerate() {
         let sum = if k < EDITS { &mut own } else { &mut others };
         *sum = *sum + received;
     }
+    #[allow(clippy::cast_precision_loss)]
     Figure::new("kube.fleet.foreign", "events and bytes that gateways receive when others' Devices change", "0")
         .with("edits", EDITS)
         .with("gateways", fleet.simulated.len() - EDITS)
@@ -182,7 +183,7 @@ fn model(stage: &Stage, fleet: &Fleet, gateways: usize, idle_percent: f64) -> Re
     let path = format!("{GROUP}/namespaces/{NAMESPACE}/devicemodels/{MODEL}");
     stage.block(stage.api.patch(&path, &json!([{"op": "add", "path": "/spec/properties/0/unit", "value": "V"}])))?;
     thread::sleep(EFFECT);
-    let (cpu, received) = (stage.server_usage()? - cpu, fleet.counts() - counts);
+    let (cpu, received) = (stage.server_usage()?.saturating_sub(cpu), fleet.counts() - counts);
     let gateway = proc::usage(fleet.real[0].pid())?.cpu.saturating_sub(gateway.cpu);
     Figure::new("kube.fleet.model", "cost of one edit of the DeviceModel of every Device", "")
         .with("gateways", gateways)
@@ -216,7 +217,7 @@ fn storm(stage: &mut Stage, fleet: &Fleet, gateways: usize) -> Result<()> {
         .with("gateways", gateways)
         .with("seconds", all.as_secs_f64())
         .with("secondsAway", (up - down).as_secs_f64())
-        .with("apiServerCpuSecondsOverThat20sMore", (stage.server_usage()? - ready).as_secs_f64())
+        .with("apiServerCpuSecondsOverThat20sMore", stage.server_usage()?.saturating_sub(ready).as_secs_f64())
         .with("lists", fleet.sum(|r| &r.lists) - lists)
         .with("failures", fleet.sum(|r| &r.failures) - failures)
         .with("events", received.events)
@@ -249,7 +250,8 @@ fn edits(stage: &Stage, idle_percent: f64) -> Result<f64> {
         stage.block(stage.api.merge(&path_of(&name_of(REAL, k % EACH)), &edit))?;
     }
     thread::sleep(Duration::from_secs(2)); // what the watches still have to be told
-    let used = (stage.server_usage()? - before).as_secs_f64() - idle_percent / 100.0 * start.elapsed().as_secs_f64();
+    let used = stage.server_usage()?.saturating_sub(before).as_secs_f64()
+        - idle_percent / 100.0 * start.elapsed().as_secs_f64();
     #[allow(clippy::cast_precision_loss)]
     Ok(used * 1e3 / MANY as f64)
 }
@@ -258,7 +260,7 @@ fn edits(stage: &Stage, idle_percent: f64) -> Result<f64> {
 fn window(stage: &Stage, length: Duration) -> Result<Window> {
     let (start, before) = (Instant::now(), stage.server_usage()?);
     thread::sleep(length);
-    let used = (stage.server_usage()? - before).as_secs_f64();
+    let used = stage.server_usage()?.saturating_sub(before).as_secs_f64();
     let rss_mib = mib(stage.server_memory()?);
     Ok(Window { cpu_percent: used / start.elapsed().as_secs_f64() * 100.0, rss_mib })
 }

@@ -110,7 +110,7 @@ fn quiet(stage: &Stage, options: &Options, gateway: &mut Gateway, devices: usize
         .with("delivered", readings / expected)
         .with("gatewayCpuPercent", cpu / elapsed * 100.0)
         .with("cpuSecondsPerMillion", cpu / readings * 1e6)
-        .with("apiServerCpuPercent", (stage.server_usage()? - server).as_secs_f64() / elapsed * 100.0)
+        .with("apiServerCpuPercent", stage.server_usage()?.saturating_sub(server).as_secs_f64() / elapsed * 100.0)
         .print();
     Figure::new("kube.node.memory", "MiB of the gateway", "VmHWM <= 40")
         .with("devices", devices)
@@ -138,7 +138,8 @@ fn flap(stage: &Stage, bank: &Bank, observer: &Observer, gateway: &Gateway) -> R
         *of_device.entry(&write.name).or_default() += 1;
     }
     let times = moments(&statuses);
-    let took = times.iter().max().zip(times.iter().min()).map_or(Duration::ZERO, |(last, first)| *last - *first);
+    let took =
+        times.iter().max().zip(times.iter().min()).map_or(Duration::ZERO, |(last, first)| last.saturating_sub(*first));
     #[allow(clippy::cast_precision_loss)]
     let mean = statuses.len() as f64 / devices as f64;
     Figure::new("kube.node.flap", "status patches of a device that flaps once, all at once", "<= 2")
