@@ -15,17 +15,24 @@ pub const PROVEN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Backoff {
     failures: u32,
+    /// The last failure was none of the server's own: nobody answered, or somebody in its place.
+    away: bool,
     dice: fastrand::Rng,
 }
 
 impl Backoff {
     /// No failure so far. The dice decide the jitter.
     pub fn new(dice: fastrand::Rng) -> Self {
-        Self { failures: 0, dice }
+        Self { failures: 0, away: false, dice }
     }
 
-    /// It failed: how long to wait, not less than the server asked for.
+    /// It failed: how long to wait, not less than the server asked for. A server that asks for time after it was away is
+    /// back, if busy: what was waited for it so far no longer counts.
     pub fn failed(&mut self, asked: Option<Duration>) -> Duration {
+        if asked.is_some() && std::mem::take(&mut self.away) {
+            self.failures = 0;
+        }
+        self.away |= asked.is_none();
         let factor = 1_u32.checked_shl(self.failures).unwrap_or(u32::MAX);
         self.failures = self.failures.saturating_add(1);
         let wait = FIRST.saturating_mul(factor).min(LONGEST).mul_f64(0.75 + 0.5 * self.dice.f64());
@@ -33,18 +40,21 @@ impl Backoff {
         asked.map_or(wait, |asked| wait.max(asked.min(10 * LONGEST).mul_f64(1.0 + 0.2 * self.dice.f64())))
     }
 
-    /// A watch ended after this time, for whatever reason. How long to wait before the next.
-    pub fn ended(&mut self, lasted: Duration) -> Duration {
+    /// A watch ended after this time, for whatever reason. How long to wait before the next, not less than the server
+    /// asked for.
+    pub fn ended(&mut self, lasted: Duration, asked: Option<Duration>) -> Duration {
         if lasted >= PROVEN {
             self.worked();
-            return FIRST.mul_f64(self.dice.f64());
+            let asked = asked.unwrap_or_default().min(10 * LONGEST);
+            return FIRST.mul_f64(self.dice.f64()).max(asked);
         }
-        self.failed(None)
+        self.failed(asked)
     }
 
     /// It worked: the next failure counts as the first.
     pub fn worked(&mut self) {
         self.failures = 0;
+        self.away = false;
     }
 }
 
@@ -81,7 +91,7 @@ mod tests {
             let (mut passed, mut watches) = (Duration::ZERO, 0);
             while passed < Duration::from_secs(tries) {
                 watches += 1;
-                passed += lasted + backoff.ended(lasted);
+                passed += lasted + backoff.ended(lasted, None);
             }
             assert!(watches <= longest, "{what}: {watches} watches in {tries} s");
         }
@@ -92,5 +102,17 @@ mod tests {
         let mut backoff = Backoff::new(fastrand::Rng::with_seed(1));
         assert!(backoff.failed(Some(Duration::from_secs(30))) >= Duration::from_secs(30));
         assert!(backoff.failed(Some(Duration::from_secs(1 << 40))) <= Duration::from_secs(600));
+    }
+
+    #[test]
+    fn a_server_that_is_back_but_busy_is_not_waited_for_as_if_it_were_away() {
+        let mut backoff = Backoff::new(fastrand::Rng::with_seed(1));
+        for _ in 0..9 {
+            backoff.failed(None);
+        }
+        let asked = Some(Duration::from_secs(1));
+        let waits: Vec<_> = (0..4).map(|_| backoff.failed(asked)).collect();
+        assert!(waits[0] <= Duration::from_secs(2), "{waits:?}");
+        assert!(waits[3] >= Duration::from_secs(6), "it is not asked for ever as if it were well: {waits:?}");
     }
 }

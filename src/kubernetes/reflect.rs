@@ -71,7 +71,7 @@ pub async fn reflect(link: Arc<Link>, scope: Scope, query: Query, mut dice: fast
                 End::Closed(Some(failure)) => (failure.wait, failure.kind == Why::Expired),
                 End::Unwanted => return,
             };
-            let wait = backoff.ended(lasted).max(asked.map_or(Duration::ZERO, |asked| asked.min(10 * PROVEN)));
+            let wait = backoff.ended(lasted, asked);
             tracing::debug!(?scope, ?end, ?lasted, ?wait, "A watch ended.");
             let failure = match end {
                 End::Closed(Some(failure)) if !relist => Some(failure),
