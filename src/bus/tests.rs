@@ -531,13 +531,13 @@ async fn what_was_learnt_is_planned_anew() {
     assert_eq!(bench.asked().len(), 5, "and asked soon, not in ten minutes");
 }
 
+/// While there is one subscriber only, tracing asks that of the thread that logs first, and remembers the answer for all
+/// threads: another test that logs the same line would silence this one.
+static ANOTHER: std::sync::LazyLock<tracing::Dispatch> =
+    std::sync::LazyLock::new(|| tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default()));
+
 /// What is logged from now on, on this thread.
 fn logged() -> (tracing::subscriber::DefaultGuard, impl Fn(&str) -> usize) {
-    // While there is one subscriber only, tracing asks that of the thread that logs first, and remembers the answer for
-    // all threads: another test that logs the same line would silence this one.
-    static ANOTHER: std::sync::LazyLock<tracing::Dispatch> =
-        std::sync::LazyLock::new(|| tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default()));
-    std::sync::LazyLock::force(&ANOTHER);
     #[derive(Clone, Default)]
     struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
     impl std::io::Write for Lines {
@@ -549,6 +549,7 @@ fn logged() -> (tracing::subscriber::DefaultGuard, impl Fn(&str) -> usize) {
             Ok(())
         }
     }
+    std::sync::LazyLock::force(&ANOTHER);
     let lines = Lines::default();
     let writer = lines.clone();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
