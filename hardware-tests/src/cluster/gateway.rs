@@ -80,15 +80,17 @@ impl Gateway {
 /// What a gateway may do and nothing else, bound to the ServiceAccount `fieldgate` of this namespace: in all namespaces.
 pub fn rights(namespace: &str) -> Json {
     let group = "fieldgate.dev";
+    // A role of each namespace's own: tests that run side by side do not make the same object at once.
+    let name = format!("fieldgate-test-{namespace}");
     json!({"apiVersion": "v1", "kind": "List", "items": [
-        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "fieldgate-test"}, "rules": [
+        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": [
             {"apiGroups": [group], "resources": ["devices", "devicemodels"], "verbs": ["get", "list", "watch"]},
             {"apiGroups": [group], "resources": ["devices/status"], "verbs": ["patch"]},
-            {"apiGroups": ["events.k8s.io", ""], "resources": ["events"], "verbs": ["create", "patch"]},
+            {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
         ]},
         {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
-            "metadata": {"name": format!("fieldgate-test-{namespace}")},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "fieldgate-test"},
+            "metadata": {"name": name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
             "subjects": [{"kind": "ServiceAccount", "name": "fieldgate", "namespace": namespace}]},
     ]})
 }
