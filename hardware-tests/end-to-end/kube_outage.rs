@@ -31,12 +31,12 @@ struct Behind {
 }
 
 impl Behind {
-    async fn new(server: &Server, name: &str, state: Option<&Folder>) -> Self {
+    async fn new(server: &Server, name: &str, folder: Option<&Folder>) -> Self {
         let stage = Stage::new(server, name, [1], &[]).await;
         let gateway = stage.gateway(server, "gw");
         let proxy = Proxy::start(server).unwrap();
         stage.apply(&stage.device("pump", "gw", 1, &[("setpoint", SETPOINT), ("level", LEVEL)]));
-        let bridge = stage.bridge(&gateway, proxy.endpoint(), state.map(Folder::path)).await;
+        let bridge = stage.bridge(&gateway, proxy.endpoint(), folder.map(Folder::path)).await;
         stage.is("pump", "Ready", "True").await;
         Self { stage, proxy, gateway, bridge }
     }
