@@ -61,7 +61,7 @@ async fn a_moved_device_is_polled_by_one_as_soon_as_both_nodes_see_the_api() {
     assert_eq!(stage.readers("settled"), [stage.node("left")]);
     // What the new node keeps at the broker is not swept by the old one.
     let late = Subscriber::new(Version::V5, stage.broker.port, "fieldgate/#").await;
-    late.last(&format!("/{}/wanderer/state", stage.namespace), |state| state.is_object()).await;
+    late.last(&format!("/{}/wanderer/state", stage.namespace), Json::is_object).await;
     stage.is("wanderer", "Ready", "True").await;
 
     // Back, while the node that is to take it cannot see the API: nobody polls it but who still has to, and then one.
