@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    future::poll_fn,
+    pin::Pin,
     sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+    task::Poll,
     time::Duration,
 };
 
@@ -35,7 +38,8 @@ pub struct Daemon {
     fleet: Arc<Fleet>,
     data: DataPath,
     publisher: JoinHandle<()>,
-    tasks: Vec<JoinHandle<()>>,
+    /// What runs until the end, by name.
+    tasks: Vec<(&'static str, JoinHandle<()>)>,
     /// What the source still has to do at the end.
     finish: Option<Pending<'static, ()>>,
     /// Locked while the daemon runs.
@@ -73,7 +77,7 @@ impl Daemon {
 
         let judge = Judge::new(mappers, serve);
         let (served, loaded) = (fleet.clone(), pages.clone());
-        let mut tasks = vec![tokio::spawn(async move {
+        let control = tokio::spawn(async move {
             let mut catalog = Catalog::default();
             loop {
                 let objects = source.next().await;
@@ -88,20 +92,33 @@ impl Daemon {
                 catalog = next;
                 loaded.loaded();
             }
-        })];
+        });
+        let mut tasks = vec![("control", control)];
         if let Some((sink, counts)) = reports {
-            tasks.push(tokio::spawn(report::run(fleet.clone(), sink, counts)));
+            tasks.push(("status", tokio::spawn(report::run(fleet.clone(), sink, counts))));
         }
         if let Some(listener) = listener {
             tracing::info!(address = %listener.local_addr()?, "Listening for HTTP.");
-            tasks.push(tokio::spawn(http::serve(listener, pages)));
+            tasks.push(("http", tokio::spawn(http::serve(listener, pages))));
         }
         Ok(Self { fleet, data, publisher, tasks, finish, _state: state })
     }
 
+    /// Waits for one of the parts that never end to end all the same: which one. Cancel-safe.
+    pub async fn broken(&mut self) -> &'static str {
+        poll_fn(|context| {
+            let ended =
+                self.tasks.iter_mut().find_map(|(part, task)| Pin::new(task).poll(context).is_ready().then_some(*part));
+            ended.map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+
     /// Stops in order within this time: no more polls (half of it at most), then what the broker still takes, then goodbye.
     pub async fn stop(self, within: Duration) {
-        self.tasks.iter().for_each(JoinHandle::abort);
+        for (_, task) in &self.tasks {
+            task.abort();
+        }
         let (start, half) = (Instant::now(), within / 2);
         let finish = async {
             if let Some(finish) = self.finish {

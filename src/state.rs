@@ -31,7 +31,10 @@ impl State {
         let shown = folder.display();
         create(folder).with_context(|| format!("state directory {shown}: cannot be created; {HINT}"))?;
         let mut options = OpenOptions::new();
-        let opened = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(folder.join(LOCK));
+        let path = folder.join(LOCK);
+        let opened = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        // A disk that takes no more writes must not keep the devices from being polled after a restart.
+        let opened = opened.or_else(|error| if is_worn(&error) { File::open(&path) } else { Err(error) });
         let mut lock = opened.with_context(|| format!("state directory {shown}: cannot be written to; {HINT}"))?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -46,8 +49,11 @@ impl State {
                 });
             }
         }
-        let written = lock.set_len(0).and_then(|()| lock.write_all(ourselves(node).as_bytes()));
-        written.with_context(|| format!("state directory {shown}: cannot be written to; {HINT}"))?;
+        if let Err(error) = lock.set_len(0).and_then(|()| lock.write_all(ourselves(node).as_bytes())) {
+            tracing::warn!(
+                "State directory {shown}: cannot be written to ({error}). What is in it is used; nothing new is kept."
+            );
+        }
         Ok(Self { folder: folder.into(), _lock: lock })
     }
 
@@ -58,6 +64,11 @@ impl State {
 }
 
 const HINT: &str = "--state must name a directory that this user may write to, such as /var/lib/fieldgate";
+
+/// Whether this is what a disk says that is full or was remounted read-only.
+pub fn is_worn(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::StorageFull)
+}
 
 /// Creates a folder, and those above it, for this user only, if it is not there.
 ///

@@ -121,6 +121,7 @@ fn wanted_values_are_judged(kubectl: &Kubectl) {
         (setpoint(&json!({"desired": 1})), &[NEEDS, "access was left out, which means read"]),
         (setpoint(&json!({"desired": 1, "access": "read"})), &[NEEDS, "its access is read"]),
         (wanted(json!({"desired": 31, "min": 5, "max": 30})), &["is 31; accepted: 5 to 30"]),
+        (wanted(json!({"desired": "99", "min": 5, "max": 30})), &["is 99; accepted: 5 to 30"]),
         (wanted(json!({"desired": -1.5, "min": 0})), &["is -1.5; accepted: 0 or more"]),
         (wanted(json!({"desired": 30.5, "max": 30})), &["is 30.5; accepted: 30 or less"]),
         (wanted(json!({"desired": [1]})), &["must be a number, true, false or a text"]),

@@ -81,11 +81,19 @@ pub fn run(args: Args, mappers: Vec<Arc<dyn Mapper>>) -> anyhow::Result<ExitCode
     let settings = args.settings()?;
     log::start(&settings.log.level, settings.log.format)?;
     super::block_on(async {
-        let daemon = Daemon::start(settings, mappers).await?;
-        let signal = stop_signal().await?;
-        tracing::info!(signal, "Stopping.");
+        let mut daemon = Daemon::start(settings, mappers).await?;
+        let ended = tokio::select! {
+            signal = stop_signal() => {
+                tracing::info!(signal = signal?, "Stopping.");
+                ExitCode::SUCCESS
+            }
+            part = daemon.broken() => {
+                tracing::error!(part, "A part of the bridge broke down; stopping, so that it is started anew.");
+                ExitCode::FAILURE
+            }
+        };
         daemon.stop(STOP).await;
-        Ok(ExitCode::SUCCESS)
+        Ok(ended)
     })
 }
 

@@ -3,7 +3,12 @@
 //! Every mistake is reported, each where it stands: the properties are judged one by one, and those that are right are
 //! bound even when others are not. It knows no protocol and no file.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use fieldgate_crds as crd;
 use mapper_api::{Access, At, BindError, ByteOrder, DataType, Mapper, Point, PointId, Value};
@@ -108,10 +113,18 @@ fn judge(
             access: property.access,
         })
         .collect();
-    let bound = match mapper.clone().bind(&endpoint.to_json(), points) {
-        Ok(bound) => bound,
-        Err(errors) => {
+    // A mapper that breaks down over one device must not take the others with it.
+    let json = endpoint.to_json();
+    let bound = match catch_unwind(AssertUnwindSafe(|| mapper.clone().bind(&json, points))) {
+        Ok(Ok(bound)) => bound,
+        Ok(Err(errors)) => {
             out.extend(errors.into_iter().map(|error| placed(error, mapper.name(), endpoint, &sound)));
+            return None;
+        }
+        Err(_) => {
+            let message =
+                format!("the mapper {} broke down over this device; that is a defect of the mapper", mapper.name());
+            out.push(Finding::at(endpoint, message));
             return None;
         }
     };
@@ -375,7 +388,14 @@ fn writable(
         out.push(Finding::at(node, format!("needs access write or readWrite, but access {written} read")));
         return None;
     }
-    if let Some(wanted) = number(node) {
+    // A number may stand as a text: no JSON number holds 64 bits.
+    let numeric = !matches!(property.data_type, DataType::Bool | DataType::String | DataType::Bytes);
+    let text = || node.text().filter(|_| numeric && parsed.labels.is_empty())?.trim().parse().ok();
+    if let Some(wanted) = number(node).or_else(text) {
+        if !wanted.is_finite() {
+            out.push(Finding::at(node, format!("{wanted} is no number that can be written")));
+            return None;
+        }
         let (low, high) = (parsed.min.unwrap_or(f64::NEG_INFINITY), parsed.max.unwrap_or(f64::INFINITY));
         if !(low..=high).contains(&wanted) {
             let range = match (parsed.min, parsed.max) {

@@ -72,6 +72,8 @@ struct Details {
 
 /// The longest text of a proxy that is repeated to people.
 const LONGEST: usize = 300;
+/// A server that asks for more time than this is asked again all the same.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
 impl Failure {
     /// Nobody answered.
@@ -101,7 +103,9 @@ impl Failure {
         };
         let asked = retry_after.and_then(|text| text.trim().parse().ok());
         let details = status.as_ref().and_then(|status| status.details.as_ref()).map(|d| d.retry_after_seconds);
-        let wait = asked.or(details.filter(|seconds| *seconds > 0)).map(Duration::from_secs);
+        let wait = asked
+            .or(details.filter(|seconds| *seconds > 0))
+            .map(|seconds| Duration::from_secs(seconds).min(LONGEST_WAIT));
         let message = if text.is_empty() { format!("answered {code}") } else { format!("answered {code}: {text}") };
         Self { kind, message, wait }
     }

@@ -50,6 +50,8 @@ pub struct Found {
     pub uid: String,
     /// The generation of its spec.
     pub generation: i64,
+    /// When it was made, RFC 3339 in UTC and seconds, as the API server writes it; empty if it is not said.
+    pub created: String,
     /// Its resourceVersion.
     pub version: String,
     /// The node that it is for, if it is a Device that says so.
@@ -153,6 +155,7 @@ pub fn read(kind: Kind, json: &str) -> Result<Found, String> {
         key: Key { kind, id: DeviceId::new(&head.namespace, &head.name) },
         text: serde_json::to_string(&text).map_err(|error| error.to_string())?,
         uid: head.uid,
+        created: head.creation_timestamp.unwrap_or_default(),
         generation: head.generation,
         version: head.resource_version,
         node: spec.node_name,

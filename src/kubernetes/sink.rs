@@ -29,6 +29,7 @@ use crate::{
 /// The way back for statuses.
 pub struct ClusterSink {
     link: Arc<Link>,
+    node: String,
     mirror: Arc<Mirror>,
     events: Events,
 }
@@ -39,7 +40,7 @@ pub(super) const MANAGER: &str = "fieldgate";
 impl ClusterSink {
     /// The way back for the statuses of this node's Devices.
     pub fn new(link: Arc<Link>, node: &str, mirror: Arc<Mirror>) -> Self {
-        Self { events: Events::new(link.clone(), node), link, mirror }
+        Self { events: Events::new(link.clone(), node), link, node: node.to_owned(), mirror }
     }
 
     async fn patch(&self, device: &DeviceId, stored: &Stored, status: &DeviceStatus) -> Written {
@@ -49,7 +50,7 @@ impl ClusterSink {
             method: Method::PATCH,
             path: format!("{}/status?fieldManager={MANAGER}", path(&key)),
             content: Some("application/json-patch+json"),
-            body: patch(&stored.uid, status),
+            body: patch(&stored.uid, &self.node, status),
         };
         let Ok(answer) = timeout(PATIENCE, self.link.ask(&ask)).await else {
             return Written::Unknown(format!("no whole answer within {} s", PATIENCE.as_secs()), None);
@@ -70,17 +71,18 @@ impl ClusterSink {
             }
             Err(failure) => failure,
         };
-        // The server does not say that the uid is another: it only refuses the whole patch.
-        if failure.kind == Why::Invalid && self.is_another(&key, &stored.uid).await {
+        // The server does not say that the uid or the node is another: it only refuses the whole patch.
+        if failure.kind == Why::Invalid && self.is_gone(&key, &stored.uid).await {
             return Written::Gone;
         }
         refused(failure)
     }
 
-    /// Whether another object has this name now, or none.
-    async fn is_another(&self, key: &Key, uid: &str) -> bool {
+    /// Whether another object has this name now, or none, or another node has it.
+    async fn is_gone(&self, key: &Key, uid: &str) -> bool {
         match timeout(PATIENCE, self.link.ask(&Ask::get("get", path(key)))).await {
-            Ok(Ok(body)) => object::read(key.kind, &String::from_utf8_lossy(&body)).is_ok_and(|found| found.uid != uid),
+            Ok(Ok(body)) => object::read(key.kind, &String::from_utf8_lossy(&body))
+                .is_ok_and(|found| found.uid != uid || found.node.as_deref() != Some(&*self.node)),
             Ok(Err(failure)) => failure.kind == Why::NotFound,
             Err(_) => false,
         }
@@ -105,10 +107,11 @@ impl StatusSink for ClusterSink {
     }
 }
 
-/// Replaces the status as a whole, so that keys vanish, if the object is still the one that was meant.
-fn patch(uid: &str, status: &DeviceStatus) -> Bytes {
+/// Replaces the status as a whole, so that keys vanish, if the object is still the one that was meant and this node's.
+fn patch(uid: &str, node: &str, status: &DeviceStatus) -> Bytes {
     let patch = json!([
         {"op": "test", "path": "/metadata/uid", "value": uid},
+        {"op": "test", "path": "/spec/nodeName", "value": node},
         {"op": "add", "path": "/status", "value": status},
     ]);
     patch.to_string().into()
@@ -134,8 +137,9 @@ fn refused(failure: Failure) -> Written {
     let wait: Option<Duration> = failure.wait;
     match failure.kind {
         Why::NotFound => Written::Gone,
-        Why::Forbidden | Why::Invalid => Written::Refused(failure.message),
-        Why::Away | Why::TooMany | Why::Expired | Why::Unauthorized | Why::Conflict => {
+        Why::Invalid => Written::Refused(failure.message),
+        // An API server that has just started forbids what it will allow in a moment: a right may come as well as go.
+        Why::Forbidden | Why::Away | Why::TooMany | Why::Expired | Why::Unauthorized | Why::Conflict => {
             Written::Unknown(failure.message, wait)
         }
     }
@@ -183,7 +187,7 @@ mod tests {
         let wait = Some(Duration::from_secs(3));
         for (failure, expected) in [
             (genuine("NotFound", 404), Written::Gone),
-            (genuine("Forbidden", 403), Written::Refused("answered 403: words".into())),
+            (genuine("Forbidden", 403), Written::Unknown("answered 403: words".into(), wait)),
             (genuine("Invalid", 422), Written::Refused("answered 422: words".into())),
             (genuine("TooManyRequests", 429), Written::Unknown("answered 429: words".into(), wait)),
             (genuine("InternalError", 500), Written::Unknown("answered 500: words".into(), wait)),

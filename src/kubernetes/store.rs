@@ -22,6 +22,7 @@ const REMEMBERED: usize = 4096;
 #[derive(Debug)]
 struct Held {
     uid: String,
+    created: String,
     generation: i64,
     model: Option<String>,
     name: Arc<str>,
@@ -101,9 +102,18 @@ impl Store {
             held.model.clone_from(&found.model);
             return Offered::New;
         }
-        let (uid, model, name) = (found.uid.clone(), found.model.clone(), found.key.name());
+        // Of two that had the same name one after the other, the one that was made first is gone, whoever shows it.
+        if let Some(held) = self.held.get(&found.key) {
+            if found.created < held.created {
+                return Offered::Ignored;
+            }
+            let before = held.uid.clone();
+            self.forget(before, i64::MAX);
+        }
+        let (uid, created) = (found.uid.clone(), found.created.clone());
+        let (generation, model, name) = (found.generation, found.model.clone(), found.key.name());
         self.moved.remove(&found.key.id);
-        self.held.insert(found.key.clone(), Held { uid, generation: found.generation, model, name, text: text() });
+        self.held.insert(found.key.clone(), Held { uid, created, generation, model, name, text: text() });
         Offered::New
     }
 
@@ -134,11 +144,16 @@ impl Store {
             self.moved.insert(doubt.key.id.clone());
         }
         self.held.remove(&doubt.key);
-        self.gone.push_back((doubt.uid.clone(), last));
+        self.forget(doubt.uid.clone(), last);
+        true
+    }
+
+    /// From now on this identity is not taken back, up to this generation.
+    fn forget(&mut self, uid: String, last: i64) {
+        self.gone.push_back((uid, last));
         if self.gone.len() > REMEMBERED {
             self.gone.pop_front();
         }
-        true
     }
 
     /// The namespaces in which a Device names a model.
@@ -234,5 +249,18 @@ mod tests {
         assert_eq!(store.offer(&found("a", "gw-1", "a", 3), Seen::Somewhere), Offered::New, "it came back");
         assert_eq!(store.offer(&found("b", "gw-1", "b2", 1), Seen::Somewhere), Offered::New, "made again");
         assert!(!store.judged(&doubts[1], &Verdict::Deleted), "the doubt was about the one before");
+    }
+
+    #[test]
+    fn of_two_that_had_one_name_the_younger_stays() {
+        let made = |uid: &str, created: &str| Found { created: created.into(), ..found("a", "gw-1", uid, 1) };
+        let (old, new) = (made("old", "2026-01-01T00:00:00Z"), made("new", "2026-01-01T00:00:05Z"));
+        let mut store = Store::new("gw-1");
+        assert_eq!(store.offer(&old, Seen::Somewhere), Offered::New);
+        assert_eq!(store.offer(&new, Seen::Somewhere), Offered::New);
+        assert_eq!(store.offer(&old, Seen::Somewhere), Offered::Ignored, "an old list");
+        let mut store = Store::new("gw-1");
+        store.offer(&new, Seen::Somewhere);
+        assert_eq!(store.offer(&old, Seen::Somewhere), Offered::Ignored, "an old list, of one that was never seen");
     }
 }

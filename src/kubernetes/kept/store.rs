@@ -38,8 +38,10 @@ impl Store {
         state::create(folder)?;
         let path = folder.join(FILE);
         let mut store = Self { folder: folder.into(), set: Set::new(), file: None, length: 0, repair: false };
-        let file = match OpenOptions::new().read(true).append(true).open(&path) {
-            Ok(file) => file,
+        let (file, writable) = match OpenOptions::new().read(true).append(true).open(&path) {
+            Ok(file) => (file, true),
+            // What is kept can be read all the same. The writer tries to replace the file, and says why it cannot.
+            Err(error) if state::is_worn(&error) => (File::open(&path)?, false),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((store, Vec::new())),
             Err(error) => return Err(error),
         };
@@ -48,7 +50,12 @@ impl Store {
             Found::Content(content) => content,
             Found::Other(version) => {
                 let aside = folder.join(format!("{FILE}.{}", suffix(version.as_deref())));
-                fs::rename(&path, &aside)?;
+                if let Err(error) = fs::rename(&path, &aside) {
+                    return Ok((
+                        store,
+                        vec![format!("{shown}: nothing of it is used, and it cannot be moved aside: {error}")],
+                    ));
+                }
                 let told = format!(
                     "{shown}: it is not of the version that this program writes; left alone as {}, and nothing of it is used",
                     aside.display()
@@ -56,8 +63,8 @@ impl Store {
                 return Ok((store, vec![told]));
             }
         };
-        (store.set, store.file, store.length) = (set, Some(file), whole + torn);
-        store.repair = torn > 0 || whole == 0 || !damaged.is_empty();
+        (store.set, store.file, store.length) = (set, writable.then_some(file), whole + torn);
+        store.repair = !writable || torn > 0 || whole == 0 || !damaged.is_empty();
         let told = damaged.into_iter().map(|(line, reason)| format!("{shown} line {line}: {reason}; left out"));
         Ok((store, told.collect()))
     }
