@@ -117,7 +117,7 @@ fn wanted_values_are_judged(kubectl: &Kubectl) {
     for property in good {
         tried(kubectl, &device(&json!([property]))).unwrap_or_else(|said| panic!("{property}: {said}"));
     }
-    let bad: [(Json, &[&str]); 14] = [
+    let bad: [(Json, &[&str]); 15] = [
         (setpoint(&json!({"desired": 1})), &[NEEDS, "access was left out, which means read"]),
         (setpoint(&json!({"desired": 1, "access": "read"})), &[NEEDS, "its access is read"]),
         (wanted(json!({"desired": 31, "min": 5, "max": 30})), &["is 31; accepted: 5 to 30"]),

@@ -112,6 +112,19 @@ async fn what_the_device_already_holds_is_not_written() {
     }
 }
 
+#[tokio::test]
+async fn a_device_that_cannot_be_read_is_ready_once_it_took_what_is_desired() {
+    let broker = Broker::start("");
+    let bank = Probe::new([1], &[]);
+    let plant = Plant::start(bank.clone()).await;
+    let folder = Folder::new();
+    let rest = "type: int16, access: write, desired: 7, modbus: { table: holdingRegister, register: 4 }";
+    folder.write("lamp.yaml", &device("lamp", &plant.endpoint(1), &[("level", rest)]));
+    let bridge = Bridge::start(folder.path(), &broker.url()).await;
+    let shown = bridge.shows("default/lamp", "ready", |d| condition(d, "Ready")["status"] == "True").await;
+    assert_eq!(condition(&shown, "Reachable")["status"], "True", "{shown}");
+}
+
 /// The property of a device that is to be left at 5, whatever is desired.
 fn valve(desired: &str) -> String {
     format!(

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::{
     catalog::Catalog,
+    desired::Sync,
     diff::{Change, diff},
     held::Held,
     issue::Issue,
@@ -340,6 +341,13 @@ impl Entry {
         facts.words = running.watch.words();
         let kept = running.keeper.iter().flat_map(|keeper| keeper.state());
         facts.sync = kept.map(|(point, sync)| (device.property(point).name.to_string(), sync)).collect();
+        // Of a device that is never read only a write tells that it is there.
+        let answered = |sync: &Sync| matches!(sync, Sync::Unverified | Sync::Refused(_));
+        if device.properties.iter().all(|property| !property.access.can_read())
+            && facts.sync.iter().any(|(_, sync)| answered(sync))
+        {
+            facts.reachable = Some(Ok(()));
+        }
         let found = |point: PointId| {
             let (property, seen) = (device.property(point), &view.properties[usize::from(point)]);
             seen.value.as_ref().map(|(value, _)| property.json(value))
