@@ -250,28 +250,39 @@ impl<'a> Build<'a> {
             }
         }
         let holds = |d: &Device| before.get(&d.id).is_some_and(|old| old.bound.bus_key() == d.bound.bus_key());
-        let claims: Vec<conflicts::Claim<'_>> = at_work
-            .values()
-            .map(|device| conflicts::Claim {
-                id: &device.id,
-                holds: holds(device),
-                created: self.catalog.judged[&device.id].head().created.as_deref(),
-                protocol: device.bound.protocol(),
-                key: device.bound.bus_key(),
-            })
-            .collect();
-        let mut displaced = BTreeSet::new();
-        for (id, message) in conflicts::refused(&claims) {
-            let issue = Issue { message, ..self.catalog.judged[id].head().at_bus.clone() };
-            self.issues.insert(issue.clone());
-            if let Some(result) = self.catalog.devices.get_mut(id) {
-                let mut issues = result.as_ref().err().cloned().unwrap_or_default();
-                issues.push(issue);
-                *result = Err(issues);
+        // Whoever loses goes on with its last accepted spec, which is on its bus, and may take that from another.
+        loop {
+            let claims: Vec<conflicts::Claim<'_>> = at_work
+                .values()
+                .map(|device| conflicts::Claim {
+                    id: &device.id,
+                    holds: holds(device),
+                    created: self.catalog.judged[&device.id].head().created.as_deref(),
+                    protocol: device.bound.protocol(),
+                    key: device.bound.bus_key(),
+                })
+                .collect();
+            let refused = conflicts::refused(&claims);
+            let losers: Vec<(DeviceId, String)> = refused.into_iter().map(|(id, words)| (id.clone(), words)).collect();
+            if losers.is_empty() {
+                break;
             }
-            displaced.insert(id.clone());
+            for (id, message) in losers {
+                let judged = &self.catalog.judged[&id];
+                let issue = Issue { message, ..judged.head().at_bus.clone() };
+                self.issues.insert(issue.clone());
+                if let Some(result) = self.catalog.devices.get_mut(&id) {
+                    let mut issues = result.as_ref().err().cloned().unwrap_or_default();
+                    issues.push(issue);
+                    *result = Err(issues);
+                }
+                let last = before.get(&id).filter(|last| last.uid == judged.uid);
+                match (at_work.remove(&id), last) {
+                    (Some(lost), Some(last)) if !Arc::ptr_eq(&lost, last) => drop(at_work.insert(id, last.clone())),
+                    _ => {}
+                }
+            }
         }
-        at_work.retain(|id, _| !displaced.contains(id));
         self.catalog.at_work = at_work;
     }
 

@@ -224,3 +224,20 @@ fn the_oldest_keeps_a_contested_line_after_a_restart_and_whoever_is_on_it_before
     let freed = next(&[&device("a", json!({}), wire(1200)), &old], &refused);
     assert_eq!(freed.at_work().len(), 2);
 }
+
+#[test]
+fn an_edit_that_loses_its_bus_leaves_the_last_accepted_spec_at_work() {
+    let wire = |line: &str, baud: u32| json!({"protocol": {"wire": {"tcp": line, "unit": 1, "baud": baud}}});
+    let on = |name: &str, line: &str, baud: u32| device(name, json!({}), wire(line, baud));
+    let running = first(&[&on("a", "x", 9600), &on("b", "x", 9600), &on("c", "y", 1200)]);
+    assert_eq!(running.at_work().len(), 3);
+    for (what, line, baud) in [("another speed on its own line", "x", 19200), ("a line of another speed", "y", 9600)] {
+        let edited = next(&[&on("a", line, baud), &on("b", "x", 9600), &on("c", "y", 1200)], &running);
+        assert!(edited.devices[&id("a")].is_err(), "{what}");
+        assert!(Arc::ptr_eq(&edited.at_work()[&id("a")], &running.at_work()[&id("a")]), "{what}");
+        assert!(edited.devices[&id("b")].is_ok() && edited.devices[&id("c")].is_ok(), "{what}");
+    }
+    // Whoever hoped for the place that the loser did not leave goes back as well.
+    let swapped = next(&[&on("a", "y", 9600), &on("b", "x", 9600), &on("c", "x", 1200)], &running);
+    assert_eq!(swapped.at_work().len(), 3);
+}
