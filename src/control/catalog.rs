@@ -5,7 +5,7 @@
 //! it was keeps its very [`Arc`], so that what changed is seen by comparing pointers.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet, btree_map::Entry},
+    collections::{BTreeMap, HashSet, btree_map::Entry},
     sync::Arc,
 };
 
@@ -278,7 +278,7 @@ impl<'a> Build<'a> {
                 }
                 let last = before.get(&id).filter(|last| last.uid == judged.uid);
                 match (at_work.remove(&id), last) {
-                    (Some(lost), Some(last)) if !Arc::ptr_eq(&lost, last) => drop(at_work.insert(id, last.clone())),
+                    (Some(new), Some(last)) if !Arc::ptr_eq(&new, last) => drop(at_work.insert(id, last.clone())),
                     _ => {}
                 }
             }
