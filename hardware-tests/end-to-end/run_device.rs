@@ -99,3 +99,22 @@ async fn a_dead_unit_leaves_its_neighbours_their_rate() {
     assert_eq!(condition(&shown, "Ready")["status"], "False");
     server.abort();
 }
+
+#[tokio::test]
+async fn a_device_that_refuses_everything_answers_and_is_not_ready() {
+    let broker = Broker::start("");
+    let heard = Subscriber::new(Version::V5, broker.port, "fieldgate/#").await;
+    let plant = Plant::start(Probe::new([1], &[])).await;
+    let folder = Folder::new();
+    let beyond = "type: uint16, modbus: { table: inputRegister, register: 900 }";
+    folder.write("meter.yaml", &device("meter", &plant.endpoint(1), &[("level", beyond)]));
+    let bridge = Bridge::start(folder.path(), &broker.url()).await;
+    let rejected = |d: &Json| condition(d, "Ready")["reason"] == "Rejected";
+    let shown = bridge.shows("default/meter", "refusing", rejected).await;
+    assert_eq!(condition(&shown, "Reachable")["status"], "True", "{shown}");
+    assert_eq!(condition(&shown, "Ready")["status"], "False", "{shown}");
+    let message = condition(&shown, "Reachable")["message"].as_str().unwrap();
+    assert!(message.contains("level: ") && message.contains("address"), "{message}");
+    // Nobody has a value of it.
+    heard.last("/meter/availability", |a| a["state"] == "offline").await;
+}

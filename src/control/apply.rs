@@ -31,7 +31,7 @@ use super::{
 use crate::{
     bus::{BusStats, Buses, Failure, Member, Observer, WriteOutcome},
     clock::Stamp,
-    data::{DataPath, Lane, Leaving, Readiness, View},
+    data::{DataPath, Lane, Leaving, PropertyView, Readiness, View},
     model::{Device, DeviceId},
 };
 
@@ -341,6 +341,13 @@ impl Entry {
         facts.words = running.watch.words();
         let kept = running.keeper.iter().flat_map(|keeper| keeper.state());
         facts.sync = kept.map(|(point, sync)| (device.property(point).name.to_string(), sync)).collect();
+        // The device's availability is that of its values; a device that refuses them all answers all the same.
+        if facts.reachable != Some(Ok(())) && running.watch.answers() {
+            let seen = view.properties.iter().find(|seen| !seen.detail.is_empty());
+            let words = |seen: &PropertyView| format!("{}: {}", seen.name, seen.detail);
+            facts.reachable = Some(Ok(()));
+            facts.rejected = Some(seen.map_or_else(|| "no property was given".to_owned(), words));
+        }
         // Of a device that is never read only a write tells that it is there.
         let answered = |sync: &Sync| matches!(sync, Sync::Unverified | Sync::Refused(_));
         if device.properties.iter().all(|property| !property.access.can_read())

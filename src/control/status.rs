@@ -27,6 +27,8 @@ pub struct Facts {
     pub running: bool,
     /// Whether the device answers, or the reason why not; none before the first exchange ended.
     pub reachable: Option<Result<(), &'static str>>,
+    /// It answers, but gives no value at all: one property and the device's words.
+    pub rejected: Option<String>,
     /// The bus that it is on: `modbus:tcp:10.0.0.7:502`.
     pub bus: String,
     /// The failure in its mapper's words, while it does not answer.
@@ -108,10 +110,17 @@ const WRITING: &str = "Writing";
 /// `Ready` as it follows from the other three; the first that is False says why, else the first that is not True.
 fn ready(accepted: &Said, reachable: &Said, synced: &Said) -> Said {
     let all = [accepted, reachable, synced];
-    let worst = all.iter().find(|c| c.status == "False").or_else(|| all.iter().find(|c| c.status != "True"));
+    let unknown = || all.iter().find(|c| c.status != "True");
+    match all.iter().find(|c| c.status == "False") {
+        None if reachable.reason == REJECTED => Said { type_: condition::READY, status: "False", ..reachable.clone() },
+        worst => ready_by(worst.or_else(unknown).copied()),
+    }
+}
+
+fn ready_by(worst: Option<&Said>) -> Said {
     match worst {
         None => Said::new(condition::READY, "True", "Ready", String::new()),
-        Some(worst) => Said { type_: condition::READY, ..(*worst).clone() },
+        Some(worst) => Said { type_: condition::READY, ..worst.clone() },
     }
 }
 
@@ -209,7 +218,13 @@ fn reachable(facts: &Facts) -> Said {
     match &facts.reachable {
         _ if !facts.running => not_polled(condition::REACHABLE),
         None => Said::new(condition::REACHABLE, "Unknown", NOT_READ, "no exchange has ended yet".into()),
-        Some(Ok(())) => Said::new(condition::REACHABLE, "True", "Answering", String::new()),
+        Some(Ok(())) => match &facts.rejected {
+            None => Said::new(condition::REACHABLE, "True", "Answering", String::new()),
+            Some(words) => {
+                let message = format!("{}: it answers, but gives no value: {words}; check the addresses", facts.bus);
+                Said::new(condition::REACHABLE, "True", REJECTED, message)
+            }
+        },
         Some(Err(reason)) => {
             let words = if facts.words.is_empty() { "it does not answer" } else { &facts.words };
             let message = format!("{}: {words}; {}", facts.bus, advice(reason));
@@ -217,6 +232,9 @@ fn reachable(facts: &Facts) -> Said {
         }
     }
 }
+
+/// It answers, and refuses everything.
+const REJECTED: &str = "Rejected";
 
 fn not_polled(type_: &'static str) -> Said {
     Said::new(type_, "Unknown", "NotPolled", "the spec is not accepted: mend what Accepted names".into())

@@ -33,6 +33,11 @@ fn ready_follows_from_the_others_and_names_the_first_reason() {
         (Facts { reachable: Some(Err("timeout")), ..good() }, "False", "Timeout"),
         (Facts { reachable: Some(Err("badData")), ..good() }, "False", "BadData"),
         (Facts { sync: vec![("a".into(), Sync::Unknown)], ..good() }, "Unknown", "NotRead"),
+        (
+            Facts { rejected: Some("level: x".into()), sync: vec![("a".into(), Sync::Unknown)], ..good() },
+            "False",
+            "Rejected",
+        ),
         (sync(Sync::Pending), "False", "Writing"),
         (sync(Sync::Refused("x".into())), "False", "Refused"),
         (Facts { reachable: Some(Err("timeout")), ..sync(Sync::Refused("x".into())) }, "False", "Timeout"),

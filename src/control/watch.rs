@@ -28,6 +28,8 @@ pub struct Watch {
     found: Box<[Found]>,
     /// The fingerprint of the reason why the device is offline.
     offline: AtomicU64,
+    /// It answered since it was last offline, if only with refusals.
+    answers: AtomicBool,
     /// The first failure of that reason, in its mapper's words.
     words: Mutex<Box<str>>,
 }
@@ -61,6 +63,7 @@ impl Watch {
             mark,
             found: points.collect(),
             offline: AtomicU64::new(offline.map_or(NONE, hash)),
+            answers: AtomicBool::new(offline.is_none()),
             words: Mutex::new(words),
         }
     }
@@ -69,6 +72,11 @@ impl Watch {
     /// ones would differ in their times only.
     pub fn words(&self) -> Box<str> {
         self.words.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether it answers, if only with refusals.
+    pub fn answers(&self) -> bool {
+        self.answers.load(Relaxed)
     }
 
     /// Whether a changed value of this point waits for its time.
@@ -85,7 +93,10 @@ impl Watch {
 
     /// An answer came. `offline` is asked only if the device was offline before.
     pub fn answered(&self, points: &[Decoded], offline: impl FnOnce() -> Option<&'static str>) {
-        let mut touched = false;
+        let mut touched = !self.answers.load(Relaxed);
+        if touched {
+            self.answers.store(true, Relaxed);
+        }
         if !self.found.is_empty() {
             for Decoded { point, result } in points {
                 if let Some(found) = self.found(*point) {
@@ -112,6 +123,10 @@ impl Watch {
                 (_, REFUSED) => touched |= found.is(NONE),
                 _ => {}
             }
+        }
+        // A device that was never read and misses one answer has not gone silent yet.
+        if offline.is_some_and(|reason| reason != "notRead") && self.answers.swap(false, Relaxed) {
+            touched = true;
         }
         if changed(&self.offline, offline.map_or(NONE, hash)) {
             *self.words.lock().unwrap_or_else(PoisonError::into_inner) = words.into();
