@@ -21,7 +21,7 @@ use super::{
     kept::{Kept, KeptObject},
     list::{Query, Scope},
     mirror::Mirror,
-    object::{self, Found},
+    object::{self, Found, plural},
     reflect::{Told, reflect},
     store::{Offered, Seen, Store},
     trouble::Troubles,
@@ -82,6 +82,8 @@ pub struct ClusterSource {
     yielded: Option<(Vec<SourceText>, Option<String>)>,
     /// What was kept from before is to be yielded at once.
     recalled: bool,
+    /// There was something kept from before.
+    kept_some: bool,
     /// The trouble that stands in the log.
     logged: Option<String>,
 }
@@ -117,6 +119,7 @@ impl ClusterSource {
             pending: None,
             yielded: None,
             recalled: false,
+            kept_some: false,
             logged: None,
         };
         if let Some((kept, objects)) = kept {
@@ -129,6 +132,7 @@ impl ClusterSource {
                 }
             }
             source.recalled = source.store.objects().next().is_some();
+            source.kept_some = source.recalled;
             source.kept = Some(kept);
         }
         if settings.namespaces.is_empty() {
@@ -256,8 +260,30 @@ impl ClusterSource {
     }
 
     /// Whether everything that was asked for the first time has been answered, one way or the other.
-    fn is_settled(&self) -> bool {
+    fn is_answered(&self) -> bool {
         self.scopes.values().all(|(progress, _)| *progress != Progress::Waiting)
+    }
+
+    /// Whether there is nothing to wait for. Models that could not be listed are asked for again in a moment: until then
+    /// nobody should be told that they are missing.
+    fn is_settled(&self) -> bool {
+        let failed = |(scope, (progress, _)): (&Scope, &(Progress, Task))| {
+            scope.kind == Kind::Model && *progress == Progress::Failed
+        };
+        self.is_answered() && !self.scopes.iter().any(failed)
+    }
+
+    /// What is not known of the first set, if nothing was kept from before: those who are not in it are not gone.
+    fn gap(&self) -> Option<String> {
+        if self.kept_some {
+            return None;
+        }
+        let missing = |(scope, (progress, _)): (&Scope, &(Progress, Task))| {
+            let place = scope.namespace.as_deref().map_or_else(String::new, |name| format!(" of namespace {name}"));
+            (*progress != Progress::Listed)
+                .then(|| format!("the {}{place} could not be listed yet", plural(scope.kind)))
+        };
+        self.scopes.iter().find_map(missing)
     }
 
     /// Whether there is anything to yield: what was kept, or a list of Devices.
@@ -265,7 +291,7 @@ impl ClusterSource {
         let listed = |(scope, (progress, _)): (&Scope, &(Progress, Task))| {
             scope.kind == Kind::Device && *progress == Progress::Listed
         };
-        self.yielded.is_some() || (self.is_settled() && self.scopes.iter().any(listed))
+        self.yielded.is_some() || (self.is_answered() && self.scopes.iter().any(listed))
     }
 
     async fn next_set(&mut self) -> Objects {
@@ -328,7 +354,7 @@ impl ClusterSource {
 
     /// The set as it is now, unless it is as it was.
     fn collect(&mut self) -> Option<Objects> {
-        let now = (self.store.texts(), self.logged.clone());
+        let now = (self.store.texts(), self.logged.clone().or_else(|| self.gap()));
         if self.yielded.as_ref().is_some_and(|before| is_same(before, &now)) {
             return None;
         }

@@ -280,6 +280,46 @@ async fn models_are_read_where_a_device_names_one_and_come_with_it() {
 }
 
 #[tokio::test]
+async fn models_that_cannot_be_listed_once_are_not_missing() {
+    let mut failed = false;
+    let liar = Liar::start(move |asked| match asked {
+        asked if asked.is_watch() => Reply::Watch(vec![], true),
+        asked if asked.what.contains("devicemodels?") && !std::mem::replace(&mut failed, true) => {
+            Reply::Text(500, "not now")
+        }
+        asked if asked.what.contains("devicemodels?") => {
+            let mut model = device("m", "", "u9", 1);
+            model["kind"] = json!("DeviceModel");
+            list(&[model], "6", "")
+        }
+        _ => list(&[device("a", "gw-1", "u1", 1)], "5", ""),
+    })
+    .await;
+    let mut source = source(liar.link().await);
+    let first = next(&mut source).await;
+    assert_eq!(names(&first), ["Device plant/a", "DeviceModel plant/m"]);
+    assert_eq!(first.error, None);
+}
+
+#[tokio::test]
+async fn a_first_set_without_a_namespace_says_that_it_is_not_whole() {
+    let mut failed = false;
+    let liar = Liar::start(move |asked| match asked {
+        asked if asked.is_watch() => Reply::Watch(vec![], true),
+        asked if asked.what.contains("/late/") && !std::mem::replace(&mut failed, true) => Reply::Text(500, "not now"),
+        asked if asked.what.contains("/late/") => list(&[], "5", ""),
+        _ => list(&[plain("a", "gw-1", "u1", 1)], "5", ""),
+    })
+    .await;
+    let settings = Kubernetes { namespaces: vec!["plant".into(), "late".into()], ..Kubernetes::default() };
+    let mut source = ClusterSource::new(liar.link().await, &settings, "gw-1", Arc::default(), None);
+    let first = next(&mut source).await;
+    assert_eq!(names(&first), ["Device plant/a"]);
+    assert!(first.error.is_some_and(|words| words.contains("namespace late")));
+    assert_eq!(next(&mut source).await.error, None);
+}
+
+#[tokio::test]
 async fn a_bridge_that_may_not_read_models_serves_the_devices() {
     let liar = Liar::start(|asked| match asked {
         asked if asked.what.contains("devicemodels") => {
