@@ -25,6 +25,9 @@ const SPREAD: Duration = Duration::from_secs(40);
 const GRACE: Duration = Duration::from_secs(15);
 /// The API server sends a bookmark every minute or so: a watch that has had one is dead after such a silence.
 const SILENCE: Duration = Duration::from_secs(150);
+/// After so many watches in a row that came to nothing the scope is listed again: where they were to go on from may be a
+/// version that only a cache, or a server before it was restored, ever had.
+const FUTILE: u32 = 3;
 
 /// What the source is told.
 #[derive(Debug)]
@@ -60,13 +63,15 @@ pub async fn reflect(link: Arc<Link>, scope: Scope, query: Query, mut dice: fast
                 continue;
             }
         };
+        let mut futile = 0;
         loop {
             let lasts = LASTS + SPREAD.mul_f64(dice.f64());
             // The time that it takes to fail is not a time that a watch lasted.
             let mut opened = None;
             let end = watch(&link, &scope, &query, &mut version, lasts, &mut opened, &out).await;
             let lasted = opened.map_or(Duration::ZERO, |at: Instant| at.elapsed());
-            let (asked, relist) = match &end {
+            futile = if lasted < PROVEN { futile + 1 } else { 0 };
+            let (asked, expired) = match &end {
                 End::Closed(None) => (None, false),
                 End::Closed(Some(failure)) => (failure.wait, failure.kind == Why::Expired),
                 End::Unwanted => return,
@@ -74,7 +79,7 @@ pub async fn reflect(link: Arc<Link>, scope: Scope, query: Query, mut dice: fast
             let wait = backoff.ended(lasted, asked);
             tracing::debug!(?scope, ?end, ?lasted, ?wait, "A watch ended.");
             let failure = match end {
-                End::Closed(Some(failure)) if !relist => Some(failure),
+                End::Closed(Some(failure)) if !expired => Some(failure),
                 End::Closed(None) if lasted < PROVEN => {
                     Some(Failure::away("it ends every watch at once, as a cache does whose cloud is away"))
                 }
@@ -86,7 +91,7 @@ pub async fn reflect(link: Arc<Link>, scope: Scope, query: Query, mut dice: fast
                 return;
             }
             sleep(wait).await;
-            if relist {
+            if expired || futile == FUTILE {
                 break;
             }
         }

@@ -139,6 +139,26 @@ async fn watches_that_end_at_once_are_not_opened_again_and_again() {
 }
 
 #[tokio::test]
+async fn a_version_that_no_watch_can_go_on_from_is_given_up() {
+    let mut lists = 0;
+    let liar = Liar::start(move |asked| match asked {
+        asked if asked.is_watch() && asked.what.contains("resourceVersion=999") => Reply::Text(400, "too large"),
+        asked if asked.is_watch() => Reply::Watch(vec![], true),
+        _ => {
+            lists += 1;
+            list(&[plain("a", "gw-1", "u1", 1)], if lists == 1 { "999" } else { "5" }, "")
+        }
+    })
+    .await;
+    let mut source = source(liar.link().await);
+    next(&mut source).await;
+    let waits = tokio::spawn(async move { source.next().await });
+    liar.until("watch of another version", 1, |asked| asked.is_watch() && asked.what.contains("resourceVersion=5"))
+        .await;
+    waits.abort();
+}
+
+#[tokio::test]
 async fn lists_that_lie_take_no_device_away() {
     let gone = |code, text| {
         move |asked: &Asked| match asked {
