@@ -53,7 +53,8 @@ fn a_gateway_may_do_its_work_and_nothing_else(server: &Server, gateway: &Gateway
         ("watch", "devicemodels", "yes"),
         ("patch", "devices", "no"),
         ("get", "secrets", "no"),
-        ("create", "events", "yes"),
+        ("create", "events.events.k8s.io", "yes"),
+        ("create", "events", "no"),
     ] {
         let output = asks.run(&["auth", "can-i", verb, what, "-n", namespace], "").unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), may, "{verb} {what}");
