@@ -32,7 +32,7 @@ use crate::{
     bus::{BusStats, Buses, Failure, Member, Observer, WriteOutcome},
     clock::Stamp,
     data::{DataPath, Lane, Leaving, PropertyView, Readiness, View},
-    model::{Device, DeviceId},
+    model::{Device, DeviceId, Parts},
 };
 
 /// Everything that runs.
@@ -152,11 +152,11 @@ impl Fleet {
                     tracing::info!(device = %id, "Device removed.");
                     // Whoever only lost its bus to another device is not gone.
                     let gone = running.get(&id).filter(|old| catalog.uid(&id) != Some(&*old.uid));
+                    let moved = catalog.elsewhere.contains(&id);
                     if let Some(device) = gone {
-                        self.leave_safe(device);
+                        self.leave_safe(device, moved);
                     }
                     self.lines.with(|buses| buses.leave(&id));
-                    let moved = catalog.elsewhere.contains(&id);
                     self.data.remove(&id, if moved { Leaving::Moved } else { Leaving::Deleted });
                     if let Some(entry) = entries.remove(&id) {
                         entry.mark.touch();
@@ -166,6 +166,10 @@ impl Fleet {
                     tracing::info!(device = %device.id, bus = %device.bound.bus_key(), generation = device.generation, "Device taken on.");
                     let entry = entries.entry(device.id.clone()).or_insert_with(|| self.entry(&device.id));
                     let before = entry.running.take();
+                    if before.as_ref().is_some_and(|before| !is_reached_alike(&before.device, &device)) {
+                        // It may well be what mends it.
+                        entry.flaps.reachable.forget();
+                    }
                     entry.running = Some(self.start(&device, &entry.mark, before.as_ref()));
                     entry.mark.touch();
                 }
@@ -233,7 +237,7 @@ impl Fleet {
 
     /// Writes the safe values of a device that was deleted or has moved. For that it stays on its bus, unpolled and under
     /// a name that nobody else can have, so that it holds up neither its successor nor anything else.
-    fn leave_safe(self: &Arc<Self>, device: &Arc<Device>) {
+    fn leave_safe(self: &Arc<Self>, device: &Arc<Device>, moved: bool) {
         let values = safe_values(device);
         if values.is_empty() {
             return;
@@ -251,10 +255,9 @@ impl Fleet {
         let Some(first) = first else { return };
         let (lines, device, fleet) = (self.lines.clone(), device.clone(), Arc::downgrade(self));
         tokio::spawn(async move {
-            let replaced = || {
-                let fleet = fleet.upgrade();
-                fleet.is_none_or(|fleet| fleet.entries().get(&device.id).is_some_and(|entry| entry.running.is_some()))
-            };
+            // Another node, or another name for the same device, may have written since then.
+            let same = |entry: &Entry| entry.running.as_ref().is_some_and(|now| is_reached_alike(&now.device, &device));
+            let replaced = || moved || fleet.upgrade().is_none_or(|fleet| fleet.entries().values().any(same));
             write_safe(&device, &at, first, &*lines, replaced).await;
             lines.with(|buses| buses.leave(&at));
         });
@@ -281,6 +284,11 @@ impl Fleet {
             buses.stop().await;
         }
     }
+}
+
+/// Whether both are reached in the same way: it is the same device, whatever its name.
+fn is_reached_alike(a: &Device, b: &Device) -> bool {
+    a.bound.bus_key() == b.bound.bus_key() && Parts::of(a).protocol() == Parts::of(b).protocol()
 }
 
 /// Whether each desired value is in the device, for the lane's `state`.

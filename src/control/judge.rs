@@ -202,7 +202,9 @@ impl Judge {
                 // What the model would give is missing now: only what the device says itself can be judged.
                 schema::walk(spec, &self.schemas.device["properties"]["spec"], &mut found);
                 let (issues, errors) = told(own, model, found);
-                return judged(Err(errors), issues, head.generation.unwrap_or(0), None);
+                // The count goes on when the model is there again.
+                let (generation, spec) = before.map_or((0, None), |before| (before.generation, before.spec));
+                return judged(Err(errors), issues, head.generation.unwrap_or(generation), spec);
             }
             (Basis::Model(..), Some(base)) => resolve::merge(spec, base),
             _ => spec.clone(),

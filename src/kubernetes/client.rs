@@ -35,6 +35,8 @@ use crate::observe::api::Counts;
 pub const USER_AGENT: &str = "fieldgate";
 /// How long an answer may take to begin, and to go on.
 pub const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a whole answer may take: a page of a list over a slow line.
+const WHOLE: Duration = Duration::from_secs(60);
 const CONNECT: Duration = Duration::from_secs(5);
 const KEEPALIVE: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
@@ -101,10 +103,9 @@ impl Link {
     /// # Errors
     /// Everything but a success.
     pub async fn ask(&self, ask: &Ask) -> Result<Bytes, Failure> {
-        let answer = match self.begin(ask).await {
-            Ok(answer) => read(answer.into_body()).await,
-            Err(failure) => Err(failure),
-        };
+        let whole = async { read(self.begin(ask).await?.into_body()).await };
+        let late = |_| Err(Failure::away(format!("no whole answer within {} s", WHOLE.as_secs())));
+        let answer = timeout(WHOLE, whole).await.unwrap_or_else(late);
         self.counts.count(ask.verb, answer.as_ref().map_or_else(|failure| failure.kind.word(), |_| "ok"));
         answer
     }

@@ -88,7 +88,7 @@ impl Events {
         at: &str,
         now: Instant,
     ) -> Result<(), Failure> {
-        let name = format!("{}.{:016x}", short(&device.name, 230), fastrand::u64(..));
+        let name = format!("{}.{:016x}", short(&device.name, 230).trim_end_matches(['-', '.']), fastrand::u64(..));
         self.send(device, None, &event(device, stored, notice, &self.node, &name, at)).await?;
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.retain(|told| told.uid != stored.uid || told.notice != *notice);
