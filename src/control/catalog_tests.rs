@@ -192,3 +192,16 @@ proptest! {
         let _ = build(&[("x.yaml", &text)]);
     }
 }
+
+#[test]
+fn the_generation_goes_on_when_a_model_was_away() {
+    let judge = Judge::new(testing::mappers(), Serve::All);
+    let d = device("d", "{model: m, protocol: {wire: {tcp: h, unit: 1}}}");
+    let m = |poll: &str| model("m", &format!("{{pollEvery: {poll}}}"));
+    let mut catalog = Catalog::default();
+    for (models, generation) in [(Some("1s"), 1), (Some("2s"), 2), (None, 2), (Some("2s"), 2), (Some("3s"), 3)] {
+        let texts = [Some(("d.yaml".to_owned(), d.clone())), models.map(|poll| ("m.yaml".to_owned(), m(poll)))];
+        catalog = Catalog::build(&texts.into_iter().flatten().collect(), &judge, &catalog);
+        assert_eq!(catalog.generation(&DeviceId::new("default", "d")), generation, "{models:?}");
+    }
+}
