@@ -57,6 +57,8 @@ struct Entry {
     generation: i64,
     status: DeviceStatus,
     flaps: Flaps,
+    /// Its model was edited while it ran, and itself not since then.
+    remodelled: bool,
 }
 
 struct Running {
@@ -170,6 +172,9 @@ impl Fleet {
                         // It may well be what mends it.
                         entry.flaps.reachable.forget();
                     }
+                    entry.remodelled = before.as_ref().is_some_and(|before| {
+                        before.device.uid == device.uid && before.device.generation == device.generation
+                    });
                     entry.running = Some(self.start(&device, &entry.mark, before.as_ref()));
                     entry.mark.touch();
                 }
@@ -209,7 +214,7 @@ impl Fleet {
     fn entry(&self, id: &DeviceId) -> Entry {
         let mark = Mark::new(id.clone(), &self.touched);
         let (generation, status, flaps) = (0, DeviceStatus::default(), Flaps::default());
-        Entry { mark, running: None, refused: None, generation, status, flaps }
+        Entry { mark, running: None, refused: None, generation, status, flaps, remodelled: false }
     }
 
     fn start(self: &Arc<Self>, device: &Arc<Device>, mark: &Arc<Mark>, before: Option<&Running>) -> Running {
@@ -308,12 +313,18 @@ impl Subjects for Fleet {
     }
 
     fn account(&self, device: &DeviceId) -> Option<Account> {
-        let shown = self.entries().get_mut(device)?.shown(device);
+        let (shown, remodelled) = {
+            let mut entries = self.entries();
+            let entry = entries.get_mut(device)?;
+            (entry.shown(device), entry.remodelled)
+        };
         let live = shown.live.as_ref();
-        let unread = live.iter().flat_map(|(_, view)| &view.properties).filter(|seen| seen.reason == "notRead");
+        let properties = live.iter().flat_map(|(device, view)| device.properties.iter().zip(&view.properties));
+        let unread = properties.filter(|(property, seen)| property.access.can_read() && seen.reason == "notRead");
         Some(Account {
             uid: live.map(|(device, _)| device.uid.clone()),
-            unread: unread.map(|seen| seen.name.clone()).collect(),
+            unread: unread.map(|(_, seen)| seen.name.clone()).collect(),
+            remodelled,
             status: shown.status,
             again: shown.again,
         })

@@ -18,9 +18,11 @@ use super::{
 /// - Transition times are those of the stored conditions where the status is the same.
 /// - The words of a failure stay while its reason does: later ones differ in their times only.
 /// - A value that was not read yet (`unread`) leaves the stored one.
-pub fn carry(stored: &DeviceStatus, computed: &DeviceStatus, unread: &[Arc<str>]) -> DeviceStatus {
+///
+/// With `remodelled` what is stored may be of another spec of the same generation: only the times are taken over.
+pub fn carry(stored: &DeviceStatus, computed: &DeviceStatus, unread: &[Arc<str>], remodelled: bool) -> DeviceStatus {
     let mut next = computed.clone();
-    let same_generation = stored.observed_generation == computed.observed_generation;
+    let same_generation = stored.observed_generation == computed.observed_generation && !remodelled;
     for condition in next.conditions.iter_mut().filter(|c| c.type_ != condition::READY) {
         let Some(old) = stored.conditions.iter().find(|old| old.type_ == condition.type_) else { continue };
         let unknown = condition.status == "Unknown" && is_transitional(condition);
@@ -144,34 +146,44 @@ mod tests {
                 99,
                 &Facts { sync: stored.sync.iter().map(|_| ("a".into(), Sync::Unknown)).collect(), ..starting.clone() },
             );
-            assert_eq!(carry(&before, &after, &[]), before, "starting: {stored:?}");
+            assert_eq!(carry(&before, &after, &[], false), before, "starting: {stored:?}");
             let again = Facts { words: "no answer within 302 ms".into(), ..stored.clone() };
-            assert_eq!(carry(&before, &made(99, &again), &[]), before, "found as it was: {stored:?}");
+            assert_eq!(carry(&before, &made(99, &again), &[], false), before, "found as it was: {stored:?}");
         }
         // It is silent, and what it holds is not known anew.
         let before = made(10, &Facts { sync: vec![("a".into(), Sync::Synced)], ..silent("x") });
         let after = made(99, &Facts { sync: vec![("a".into(), Sync::Unknown)], ..silent("y") });
-        assert_eq!(carry(&before, &after, &[]), before);
+        assert_eq!(carry(&before, &after, &[], false), before);
     }
 
     #[test]
     fn what_is_about_to_be_written_is_told_if_it_takes_long() {
         let (before, after) = (made(10, &with(Sync::Synced)), made(99, &with(Sync::Pending)));
-        assert_eq!(carry(&before, &after, &[]).conditions[2].reason, "Writing");
+        assert_eq!(carry(&before, &after, &[], false).conditions[2].reason, "Writing");
     }
 
     #[test]
     fn another_generation_is_answered_even_if_nothing_is_known_yet() {
         let before = made(10, &good());
         let after = made(99, &Facts { generation: 4, reachable: None, ..good() });
-        assert_eq!(carry(&before, &after, &[]).conditions[1].reason, "NotRead");
+        assert_eq!(carry(&before, &after, &[], false).conditions[1].reason, "NotRead");
+    }
+
+    #[test]
+    fn what_was_stored_of_a_spec_before_the_models_edit_is_not_taken_for_its_own() {
+        let before = made(10, &with(Sync::Synced));
+        let after = made(99, &with(Sync::Unknown));
+        assert_eq!(carry(&before, &after, &[], false).conditions[2].reason, "Synced");
+        let carried = carry(&before, &after, &[], true);
+        assert_eq!(carried.conditions[2].reason, "NotRead");
+        assert_eq!(carried.conditions[1], before.conditions[1], "the time of what did not change stays");
     }
 
     #[test]
     fn another_bus_is_named() {
         let before = made(10, &silent("x"));
         let after = made(99, &Facts { bus: "c".into(), ..silent("x") });
-        assert!(carry(&before, &after, &[]).conditions[1].message.starts_with("c: x"));
+        assert!(carry(&before, &after, &[], false).conditions[1].message.starts_with("c: x"));
     }
 
     #[test]
@@ -179,8 +191,8 @@ mod tests {
         let reported = |value| [("a".to_owned(), Reported { value, desired: None })].into();
         let before = DeviceStatus { reported: reported(Some(json!(1))), ..made(10, &good()) };
         let after = DeviceStatus { reported: reported(None), ..made(99, &good()) };
-        assert_eq!(carry(&before, &after, &["a".into()]).reported["a"].value, Some(json!(1)));
-        assert_eq!(carry(&before, &after, &[]).reported["a"].value, None, "it was read and gave no value");
+        assert_eq!(carry(&before, &after, &["a".into()], false).reported["a"].value, Some(json!(1)));
+        assert_eq!(carry(&before, &after, &[], false).reported["a"].value, None, "it was read and gave no value");
     }
 
     #[test]

@@ -40,8 +40,10 @@ pub struct Account {
     pub uid: Option<String>,
     /// Its status.
     pub status: DeviceStatus,
-    /// The properties that were not read yet.
+    /// The properties that can be read and were not yet.
     pub unread: Vec<Arc<str>>,
+    /// Its model was edited while it ran: a stored status of the same generation may be of the spec before.
+    pub remodelled: bool,
     /// When its status may change although nothing happens.
     pub again: Option<Instant>,
 }
@@ -210,7 +212,7 @@ impl<S: Subjects> Reporter<S> {
             self.confirmed.remove(device);
         }
         let held = self.confirmed.get(device).map_or(&stored.status, |(_, _, status)| status);
-        let status = carry(held, &account.status, &account.unread);
+        let status = carry(held, &account.status, &account.unread, account.remodelled);
         if is_same(held, &status) {
             return None;
         }

@@ -233,6 +233,7 @@ impl Subjects for Plant {
             uid: Some(subject.uid.clone()),
             status: subject.status.clone(),
             unread: subject.unread.clone(),
+            remodelled: false,
             again: subject.flaps.reachable.again().into_iter().chain(subject.flaps.synced.again()).min(),
         })
     }
