@@ -5,7 +5,10 @@
 
 mod common;
 
-use std::time::{Duration, SystemTime};
+use std::{
+    process::Command,
+    time::{Duration, SystemTime},
+};
 
 use common::{
     bridge::{Bridge, Folder},
@@ -151,6 +154,27 @@ async fn two_of_one_node_under_two_names_are_noticed_too() {
         older.stop(Duration::from_secs(5)).await;
         newer.stop(Duration::from_secs(5)).await;
     }
+}
+
+/// A bridge that died together with its broker left no last will: what is retained says that it is online.
+#[tokio::test]
+async fn what_only_a_dead_bridge_left_keeps_nobody_away() {
+    let broker = Broker::start("");
+    let subscriber = Subscriber::new(Version::V5, broker.port, "fieldgate/#").await;
+    let bridge = Gateway::start(options(&broker.url(), Version::V5));
+    bridge.connected(1).await;
+    until("its state", async || subscriber.on("/bridge/gw-1/state").last().map(|_| ())).await;
+    let port = broker.port.to_string();
+    // As the broker would restore it, of a start that the clock of then puts later.
+    for (leaf, text) in [("health", "{}"), ("state", r#"{"state":"online","boot":"zzzzzzzzzz"}"#)] {
+        let topic = format!("fieldgate/bridge/gw-1/{leaf}");
+        let publish = ["-p", &port, "-r", "-q", "1", "-t", &topic, "-m", text];
+        assert!(Command::new("mosquitto_pub").args(publish).status().unwrap().success());
+    }
+    told(&bridge).await;
+    bridge.connected(2).await;
+    assert_eq!(bridge.path.rival(), None);
+    bridge.stop(Duration::from_secs(5)).await;
 }
 
 /// Neither what an earlier start left, nor a connection that broke, is another bridge.

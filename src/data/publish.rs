@@ -214,7 +214,8 @@ impl Publisher {
             if self.unless_stopped(tokio::time::sleep(pause)).await.is_none() {
                 return false;
             }
-            let look = rival::look(self.link.clone(), self.core.topics.bridge("state"), self.core.boot.clone());
+            let [state, health] = ["state", "health"].map(|leaf| self.core.topics.bridge(leaf));
+            let look = rival::look(self.link.clone(), state, health, self.core.boot.clone());
             match self.unless_stopped(look).await {
                 None => return false,
                 Some(Look::Held) => tracing::debug!("the other bridge is still connected to the broker"),

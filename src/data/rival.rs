@@ -10,16 +10,22 @@ use std::{pin::pin, time::Duration};
 use serde_json::Value as Json;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::link::{self, Ending, Event, LinkError, LinkOptions};
+use super::{
+    link::{self, Ending, Event, LinkError, LinkOptions},
+    retained::HEALTH_EVERY,
+};
 
 /// The first look comes soon: the other one may only have looked in, or be gone again.
 const FIRST: Duration = Duration::from_secs(4);
 /// Then it doubles from here up to [`MOST`].
 const LEAST: Duration = Duration::from_secs(60);
 const MOST: Duration = Duration::from_secs(900);
-/// A look takes no longer than this in all, and waits this long for what is retained.
+/// How long a look waits for the broker,
 const PATIENCE: Duration = Duration::from_secs(10);
+/// for what is retained,
 const RETAINED: Duration = Duration::from_secs(2);
+/// and for a sign of life of whoever is said to be online.
+const LIVES: Duration = HEALTH_EVERY.saturating_add(Duration::from_secs(10));
 
 /// What is known of other bridges of this node.
 #[derive(Debug, Default)]
@@ -43,7 +49,7 @@ pub enum Told {
 /// What a look found.
 #[derive(Debug)]
 pub enum Look {
-    /// Another bridge is online.
+    /// Another bridge is online, and gave a sign of life.
     Held,
     /// None is.
     Free,
@@ -96,42 +102,52 @@ fn read(payload: &[u8]) -> Option<(String, bool)> {
     Some((json["boot"].as_str()?.into(), json["state"] == "online"))
 }
 
-/// Looks whether another bridge is online by this `state` topic. Takes nobody's session over.
-pub async fn look(link: LinkOptions, topic: String, own: String) -> Look {
+/// Looks whether another bridge is online by this node's `state`, and lives by its `health`. Takes nobody's session over.
+pub async fn look(link: LinkOptions, state: String, health: String, own: String) -> Look {
     let link = LinkOptions { client_id: format!("{}-{own}", link.client_id), will: None, ..link };
-    match timeout(PATIENCE, retained(&link, &topic)).await {
-        Ok(Ok(payload)) => match payload.as_deref().and_then(read) {
-            Some((boot, true)) if boot != own => Look::Held,
-            _ => Look::Free,
-        },
-        Ok(Err(error)) => Look::Unknown(error),
-        Err(_) => Look::Unknown(LinkError { message: format!("no answer within {PATIENCE:?}"), ending: Ending::Other }),
+    match is_held(&link, &state, &health, &own).await {
+        Ok(true) => Look::Held,
+        Ok(false) => Look::Free,
+        Err(error) => Look::Unknown(error),
     }
 }
 
-/// The message retained on a topic.
-async fn retained(link: &LinkOptions, topic: &str) -> Result<Option<Vec<u8>>, LinkError> {
+/// What is retained may be of a bridge that died together with the broker, and so without its last will: only a `health`
+/// that comes after what was retained is a sign of life.
+async fn is_held(link: &LinkOptions, state: &str, health: &str, own: &str) -> Result<bool, LinkError> {
     let (client, mut eventloop) = link::open(link);
+    let mut connected: Option<Instant> = None;
     let mut until = Instant::now() + PATIENCE;
-    let found = loop {
-        let Ok(event) = timeout_at(until, pin!(eventloop.poll())).await else { break None };
+    let held = loop {
+        let Ok(event) = timeout_at(until, pin!(eventloop.poll())).await else {
+            let silent = LinkError { message: format!("no answer within {PATIENCE:?}"), ending: Ending::Other };
+            if connected.is_none() { return Err(silent) } else { break false }
+        };
         match event? {
             Event::Connected { .. } => {
-                client.subscribe(topic);
-                until = Instant::now() + RETAINED;
+                client.subscribe(state);
+                client.subscribe(health);
+                let now = Instant::now();
+                (connected, until) = (Some(now), now + RETAINED);
             }
-            Event::Message { topic: of, payload } if of == topic => break Some(payload.to_vec()),
+            Event::Message { topic, payload } if topic == state => match read(&payload) {
+                Some((boot, true)) if boot != own => until = connected.map_or(until, |at| at + LIVES),
+                _ => break false,
+            },
+            Event::Message { topic, .. } if topic == health && connected.is_some_and(|at| at.elapsed() >= RETAINED) => {
+                break true;
+            }
             _ => {}
         }
     };
     client.disconnect();
     // The end may fail; what was found stands.
-    while let Ok(event) = eventloop.poll().await {
+    while let Ok(Ok(event)) = timeout(PATIENCE, eventloop.poll()).await {
         if matches!(event, Event::Closed) {
             break;
         }
     }
-    Ok(found)
+    Ok(held)
 }
 
 #[cfg(test)]
