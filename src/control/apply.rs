@@ -312,6 +312,10 @@ impl Subjects for Fleet {
         Box::pin(self.touched.next())
     }
 
+    fn alone(&self) -> Pending<'_, ()> {
+        Box::pin(self.data.alone())
+    }
+
     fn account(&self, device: &DeviceId) -> Option<Account> {
         let (shown, remodelled) = {
             let mut entries = self.entries();

@@ -56,6 +56,9 @@ pub trait Subjects: Send + Sync + 'static {
 
     /// What is known of a device now; none if it is gone.
     fn account(&self, device: &DeviceId) -> Option<Account>;
+
+    /// Waits while another bridge reports the same devices: the two would write over each other for ever. Cancel-safe.
+    fn alone(&self) -> Pending<'_, ()>;
 }
 
 /// What came of the writes, for metrics.
@@ -141,6 +144,7 @@ enum Event {
 impl<S: Subjects> Reporter<S> {
     async fn run(mut self) {
         loop {
+            self.subjects.alone().await;
             self.start();
             self.counts.waiting.store(self.pace.waiting(), Relaxed);
             let wake = self.wake();

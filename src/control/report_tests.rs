@@ -7,7 +7,7 @@ use std::{
 use fieldgate_crds::DeviceStatus;
 use serde_json::json;
 use tokio::{
-    sync::Notify,
+    sync::{Notify, watch},
     task::JoinHandle,
     time::{Instant, sleep},
 };
@@ -178,9 +178,12 @@ impl StatusSink for Handle {
 }
 
 /// The devices as the test wants them.
+#[derive(Default)]
 struct Plant {
     devices: Mutex<BTreeMap<DeviceId, Subject>>,
     touched: Arc<Touched>,
+    /// Another bridge stands in its place.
+    rival: watch::Sender<bool>,
 }
 
 struct Subject {
@@ -216,6 +219,10 @@ impl Plant {
 }
 
 impl Subjects for Plant {
+    fn alone(&self) -> Pending<'_, ()> {
+        Box::pin(async { drop(self.rival.subscribe().wait_for(|rival| !rival).await) })
+    }
+
     fn touched(&self) -> Pending<'_, Vec<DeviceId>> {
         if self.touched.ask() {
             self.devices.lock().unwrap().values().for_each(|subject| subject.mark.touch());
@@ -292,7 +299,7 @@ impl Rig {
             most: 0,
         };
         let api = Arc::new(Api { world: Mutex::new(world), news: Notify::new() });
-        let plant = Arc::new(Plant { devices: Mutex::default(), touched: Arc::default() });
+        let plant = Arc::<Plant>::default();
         for n in 0..devices {
             api.put(&id(n), |_| {});
             plant.set(&id(n), good());
@@ -326,7 +333,7 @@ impl Rig {
     async fn restart(&mut self, facts: Facts, unread: &[&str]) {
         self.task.abort();
         let old = std::mem::take(&mut *self.plant.devices.lock().unwrap());
-        self.plant = Arc::new(Plant { devices: Mutex::default(), touched: Arc::default() });
+        self.plant = Arc::<Plant>::default();
         for device in old.keys() {
             self.plant.set(device, facts.clone());
             self.plant.change(device, |subject| subject.unread = unread.iter().map(|name| Arc::from(*name)).collect());
@@ -482,6 +489,19 @@ async fn somebody_elses_edit_is_put_right_within_the_caps() {
     let writes = rig.writes();
     assert!((6..=7).contains(&writes), "{writes}");
     sleep(Duration::from_secs(20)).await;
+    assert!(rig.agrees());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stands_back_for_another_bridge_reports_nothing_until_it_is_alone() {
+    let rig = Rig::reported(1).await;
+    rig.plant.rival.send_replace(true);
+    rig.plant.set(&id(0), silent());
+    sleep(HOUR).await;
+    assert_eq!(rig.writes(), 0);
+    rig.plant.rival.send_replace(false);
+    sleep(SECOND).await;
+    assert_eq!(rig.writes(), 1);
     assert!(rig.agrees());
 }
 

@@ -10,7 +10,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Notify, task::JoinHandle, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinHandle,
+    time::Instant,
+};
 
 use crate::{
     clock::Stamp,
@@ -128,7 +132,7 @@ struct Core {
     /// The number of the present connection to the broker; 0 while there is none.
     link: AtomicU64,
     /// That another bridge of this node is connected instead of this one.
-    rival: Mutex<Option<String>>,
+    rival: watch::Sender<Option<String>>,
     /// The largest message that the broker takes.
     largest: AtomicU32,
     /// Whether the first whole set of devices has been handed over.
@@ -192,7 +196,7 @@ pub fn start(
         news: Mutex::default(),
         wake: Notify::new(),
         link: AtomicU64::new(0),
-        rival: Mutex::default(),
+        rival: watch::Sender::default(),
         largest: AtomicU32::new(options.max_message_bytes),
         settled: AtomicBool::new(false),
         let_be: AtomicBool::new(false),
@@ -268,7 +272,13 @@ impl DataPath {
 
     /// Why this bridge stands back, if another one of its node is connected to the broker instead.
     pub fn rival(&self) -> Option<String> {
-        lock(&self.core.rival).clone()
+        self.core.rival.borrow().clone()
+    }
+
+    /// Waits while another bridge of this node is at the broker. Cancel-safe.
+    pub async fn alone(&self) {
+        // The sender lives as long as this.
+        let _ = self.core.rival.subscribe().wait_for(Option::is_none).await;
     }
 
     /// Counters since the start.

@@ -208,7 +208,7 @@ impl Publisher {
              give it a node name (--node) of its own"
         );
         tracing::error!("{message}");
-        *lock(&self.core.rival) = Some(message);
+        self.core.rival.send_replace(Some(message));
         loop {
             let pause = self.rival.pause(fastrand::f64());
             if self.unless_stopped(tokio::time::sleep(pause)).await.is_none() {
@@ -621,7 +621,7 @@ impl Publisher {
         self.core.link.store(self.connections, Relaxed);
         // Before our own is written: what stands there tells whether another bridge was here meanwhile.
         s.client.subscribe(&self.core.topics.bridge("state"));
-        *lock(&self.core.rival) = None;
+        self.core.rival.send_replace(None);
         self.core.counts.connections.fetch_add(1, Relaxed);
         self.retained.connected(self.core.options.state, s.since.mono);
         let (host, port) = (&self.link.address.host, self.link.address.port);

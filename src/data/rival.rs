@@ -120,8 +120,10 @@ async fn is_held(link: &LinkOptions, state: &str, health: &str, own: &str) -> Re
     let mut until = Instant::now() + PATIENCE;
     let held = loop {
         let Ok(event) = timeout_at(until, pin!(eventloop.poll())).await else {
-            let silent = LinkError { message: format!("no answer within {PATIENCE:?}"), ending: Ending::Other };
-            if connected.is_none() { return Err(silent) } else { break false }
+            if connected.is_some() {
+                break false;
+            }
+            return Err(LinkError { message: format!("no answer within {PATIENCE:?}"), ending: Ending::Other });
         };
         match event? {
             Event::Connected { .. } => {
