@@ -109,6 +109,7 @@ impl Protocol for Wire {
     }
 
     fn bind(&self, endpoint: Endpoint, points: Vec<Point<Register>>) -> Result<WireBound, Vec<BindError>> {
+        assert_ne!(endpoint.tcp.as_deref(), Some("defect"), "a defect of this mapper, for tests");
         let mut errors = Vec::new();
         if endpoint.tcp.is_none() {
             errors.push(BindError::config(At::Endpoint, "tcp", format!("is required for unit {}", endpoint.unit)));

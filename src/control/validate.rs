@@ -113,30 +113,39 @@ fn judge(
             access: property.access,
         })
         .collect();
-    // A mapper that breaks down over one device must not take the others with it.
     let json = endpoint.to_json();
-    let bound = match catch_unwind(AssertUnwindSafe(|| mapper.clone().bind(&json, points))) {
-        Ok(Ok(bound)) => bound,
+    // A mapper that breaks down over one device must not take the others with it.
+    let judged = catch_unwind(AssertUnwindSafe(|| {
+        let bound = mapper.clone().bind(&json, points)?;
+        let mut found: Vec<_> =
+            bound.notes().into_iter().map(|note| placed(note, mapper.name(), endpoint, &sound).note()).collect();
+        for (point, (item, _, property, _)) in (0..).zip(&sound) {
+            let (desired, safe) = (property.desired.as_ref().map(|d| &d.raw), property.safe.as_ref().map(|s| &s.raw));
+            for (key, raw) in [("desired", desired), ("safe", safe)] {
+                if let Some(Err((_, refusal))) = raw.map(|raw| bound.plan_write(&[(point, raw.clone())])) {
+                    found.push(Finding::at(item.get(key).unwrap_or(item), refusal.detail));
+                }
+            }
+        }
+        Ok((bound, found))
+    }));
+    let bound = match judged {
+        Ok(Ok((bound, found))) => {
+            out.extend(found);
+            bound
+        }
         Ok(Err(errors)) => {
+            let errors: Vec<BindError> = errors;
             out.extend(errors.into_iter().map(|error| placed(error, mapper.name(), endpoint, &sound)));
             return None;
         }
         Err(_) => {
-            let message =
-                format!("the mapper {} broke down over this device; that is a defect of the mapper", mapper.name());
+            let name = mapper.name();
+            let message = format!("the mapper {name} broke down over this device, which is a defect of the mapper");
             out.push(Finding::at(endpoint, message));
             return None;
         }
     };
-    out.extend(bound.notes().into_iter().map(|note| placed(note, mapper.name(), endpoint, &sound).note()));
-    for (point, (item, _, property, _)) in (0..).zip(&sound) {
-        let (desired, safe) = (property.desired.as_ref().map(|d| &d.raw), property.safe.as_ref().map(|s| &s.raw));
-        for (key, raw) in [("desired", desired), ("safe", safe)] {
-            if let Some(Err((_, refusal))) = raw.map(|raw| bound.plan_write(&[(point, raw.clone())])) {
-                out.push(Finding::at(item.get(key).unwrap_or(item), refusal.detail));
-            }
-        }
-    }
     // Not `collect`, which would keep the room of the whole tuples for as long as the device lives.
     let mut properties = Vec::with_capacity(sound.len());
     properties.extend(sound.into_iter().map(|(_, _, property, _)| property));
