@@ -13,9 +13,12 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{
+    net::TcpListener,
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 
-/// Connections served at once; a scraper or two and a person need no more.
+/// Connections served at once from this machine, and again from elsewhere; a scraper or two and a person need no more.
 const CONNECTIONS: usize = 16;
 /// A client that does not finish its request by then is let go.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -39,11 +42,34 @@ pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     bound.with_context(|| format!("cannot listen on {address} for HTTP; choose another address with --http, or `off`"))
 }
 
-/// Serves for ever.
+/// Who is served at once. Slow clients from elsewhere must not keep the probes of this machine waiting.
+struct Places {
+    here: Arc<Semaphore>,
+    elsewhere: Arc<Semaphore>,
+}
+
+impl Places {
+    fn new() -> Self {
+        let places = || Arc::new(Semaphore::new(CONNECTIONS));
+        Self { here: places(), elsewhere: places() }
+    }
+
+    /// A place for this peer, if one is free.
+    fn take(&self, peer: IpAddr) -> Option<OwnedSemaphorePermit> {
+        let places = if is_here(peer) { &self.here } else { &self.elsewhere };
+        places.clone().try_acquire_owned().ok()
+    }
+}
+
+/// An IPv4 peer of an IPv6 listener is an IPv4 peer.
+fn is_here(peer: IpAddr) -> bool {
+    peer.to_canonical().is_loopback()
+}
+
+/// Serves for ever. Whoever comes when all places are taken is hung up on.
 pub async fn serve(listener: TcpListener, pages: Arc<dyn Site>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Places::new();
     loop {
-        let place = places.clone().acquire_owned().await;
         let (stream, peer) = match listener.accept().await {
             Ok((stream, peer)) => (stream, peer.ip()),
             Err(error) => {
@@ -53,6 +79,7 @@ pub async fn serve(listener: TcpListener, pages: Arc<dyn Site>) {
                 continue;
             }
         };
+        let Some(place) = places.take(peer) else { continue };
         let pages = pages.clone();
         tokio::spawn(async move {
             let service = service_fn(|request: Request<Incoming>| {
@@ -81,8 +108,7 @@ fn answer(pages: &dyn Site, method: &Method, path: &str, peer: IpAddr) -> Respon
             Ok(()) => page(StatusCode::OK, "text/plain", "ok\n".into()),
             Err(waits) => page(StatusCode::SERVICE_UNAVAILABLE, "text/plain", format!("{waits}\n")),
         },
-        // An IPv4 peer of an IPv6 listener is an IPv4 peer.
-        "/devices" if !peer.to_canonical().is_loopback() => page(StatusCode::FORBIDDEN, "text/plain", LOCAL.into()),
+        "/devices" if !is_here(peer) => page(StatusCode::FORBIDDEN, "text/plain", LOCAL.into()),
         "/devices" => page(StatusCode::OK, "application/json", format!("{:#}\n", pages.devices())),
         "/metrics" => page(StatusCode::OK, "text/plain; version=0.0.4", pages.metrics()),
         _ => page(StatusCode::NOT_FOUND, "text/plain", "pages: /healthz /readyz /devices /metrics\n".into()),
@@ -101,6 +127,17 @@ fn page(status: StatusCode, content_type: &'static str, body: String) -> Respons
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn those_from_elsewhere_take_no_place_of_this_machines() {
+        let places = Places::new();
+        let [far, near, mapped] = ["10.0.0.9", "127.0.0.1", "::ffff:127.0.0.1"].map(|ip| ip.parse().unwrap());
+        let taken: Vec<_> = (0..CONNECTIONS).map(|_| places.take(far).unwrap()).collect();
+        assert!(places.take(far).is_none());
+        assert!(places.take(near).is_some() && places.take(mapped).is_some());
+        drop(taken);
+        assert!(places.take(far).is_some());
+    }
 
     struct Two;
 
