@@ -45,6 +45,8 @@ const IDLE: Duration = Duration::from_secs(30);
 const LARGEST: usize = 64 << 20;
 /// A refused token is read anew at most this often.
 const RENEWAL: Duration = Duration::from_secs(1);
+/// While nobody is reached token and authority are read anew at most this often.
+const REFRESH: Duration = Duration::from_secs(60);
 
 /// Who is asked, and as whom.
 enum Target {
@@ -121,7 +123,13 @@ impl Link {
     }
 
     async fn begin(&self, ask: &Ask) -> Result<Response<Body>, Failure> {
-        let answer = self.send(ask).await?;
+        let answer = match self.send(ask).await {
+            Ok(answer) => answer,
+            Err(failure) => {
+                self.refresh().await;
+                return Err(failure);
+            }
+        };
         if answer.status().as_u16() == 401 && self.renew().await {
             return check(self.send(ask).await?).await;
         }
@@ -149,7 +157,16 @@ impl Link {
         }
     }
 
-    /// Reads the token anew. False if that was done a moment ago, or cannot be done.
+    /// Nobody was reached: a pod's authority may be another by now, and is read anew for the next request, rarely. (A
+    /// kubeconfig may name a program to run, which nobody wants once a minute of an outage.)
+    async fn refresh(&self) {
+        let due = self.state().renewed.is_none_or(|at| at.elapsed() >= REFRESH);
+        if due && matches!(self.target, Target::Pod) {
+            self.renew().await;
+        }
+    }
+
+    /// Reads token and authority anew. False if that was done a moment ago, or cannot be done.
     async fn renew(&self) -> bool {
         {
             let mut state = self.state();
@@ -164,7 +181,7 @@ impl Link {
                 true
             }
             Err(error) => {
-                tracing::warn!("The token was refused and cannot be read anew: {error:#}.");
+                tracing::warn!("The credentials for the API server cannot be read anew: {error:#}.");
                 false
             }
         }
