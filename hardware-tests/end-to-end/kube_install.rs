@@ -233,6 +233,12 @@ fn host_paths_are_one(server: &Server) {
     change("/spec/hostNetwork", json!(true), "may not use hostNetwork, hostPID or hostIPC");
     change("/spec/containers/0/securityContext", json!({}), "allowPrivilegeEscalation: false");
     change("/spec/securityContext", json!({}), "runAsNonRoot: true");
+    change("/spec/containers/0/ports", json!([{"containerPort": 9464, "hostPort": 9464}]), "may not use hostPort");
+    change(
+        "/spec/securityContext/seccompProfile",
+        json!({"type": "Unconfined"}),
+        "seccompProfile: {type: RuntimeDefault}",
+    );
     let deadline = Instant::now() + Duration::from_secs(30);
     while tried(&wrong[0].0).0 {
         assert!(Instant::now() < deadline, "fieldgate-host-paths does not judge");
