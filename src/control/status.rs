@@ -110,17 +110,13 @@ const WRITING: &str = "Writing";
 /// `Ready` as it follows from the other three; the first that is False says why, else the first that is not True.
 fn ready(accepted: &Said, reachable: &Said, synced: &Said) -> Said {
     let all = [accepted, reachable, synced];
-    let unknown = || all.iter().find(|c| c.status != "True");
-    match all.iter().find(|c| c.status == "False") {
-        None if reachable.reason == REJECTED => Said { type_: condition::READY, status: "False", ..reachable.clone() },
-        worst => ready_by(worst.or_else(unknown).copied()),
-    }
-}
-
-fn ready_by(worst: Option<&Said>) -> Said {
-    match worst {
+    let not_true = || all.into_iter().find(|c| c.status != "True");
+    // Nothing can be had of it, though it answers.
+    let rejected = || (reachable.reason == REJECTED).then(|| Said { status: "False", ..reachable.clone() });
+    let worst = all.into_iter().find(|c| c.status == "False").cloned().or_else(rejected);
+    match worst.or_else(|| not_true().cloned()) {
         None => Said::new(condition::READY, "True", "Ready", String::new()),
-        Some(worst) => Said { type_: condition::READY, ..worst.clone() },
+        Some(worst) => Said { type_: condition::READY, ..worst },
     }
 }
 
