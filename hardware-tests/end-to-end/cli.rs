@@ -4,7 +4,13 @@
 
 mod common;
 
-use std::{fs, net::TcpListener, path::Path, process::Stdio};
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    net::TcpListener,
+    path::Path,
+    process::Stdio,
+};
 
 use common::{
     bridge::{Bridge, Folder, LEVEL, device, fieldgate},
@@ -214,6 +220,22 @@ fn health_without_a_bridge_says_what_to_do() {
     let folder = Folder::new();
     let devices = folder.path().to_str().unwrap();
     refused(&["run", "--devices", devices, "--http", &address], &["cannot listen on", "--http"]);
+}
+
+/// A collector of logs is no screen.
+#[test]
+fn a_log_that_goes_elsewhere_has_no_colours() {
+    let folder = Folder::new();
+    folder.write("a.yaml", &device("a", "{ tcp: \"127.0.0.1:1\", unit: 1 }", &[("level", LEVEL)]));
+    let arguments = ["run", "--node", "gw-1", "--http", "off", "--broker", "mqtt://127.0.0.1:1", "--devices"];
+    let mut command = fieldgate();
+    command.args(arguments).arg(folder.path()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(line.contains("INFO") && !line.contains('\x1b'), "{line:?}");
 }
 
 #[test]

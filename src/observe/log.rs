@@ -1,5 +1,7 @@
 //! The log: to standard error, as text for people or JSON for machines.
 
+use std::io::IsTerminal as _;
+
 use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -25,7 +27,8 @@ pub fn start(filter: &str, format: Format) -> anyhow::Result<()> {
     let filter: Targets = filter
         .parse()
         .map_err(|e| anyhow::anyhow!("log level {filter:?}: {e}; write error, warn, info, debug or trace"))?;
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    // Colours are for a screen; a collector of logs would keep their codes.
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let lines = match format {
         Format::Text => lines.with_target(false).boxed(),
         Format::Json => lines.json().flatten_event(true).boxed(),
