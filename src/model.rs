@@ -110,6 +110,8 @@ pub struct Property {
     pub poll_every: Duration,
     /// How old a value may be before it counts as stale.
     pub max_age: Duration,
+    /// The spec does not say so: a mapper that knows the device's own pace may say better.
+    pub learns_age: bool,
     /// The wanted value.
     pub desired: Option<Desired>,
     /// What is written when the device is deleted or moves to another node.

@@ -55,6 +55,9 @@ pub struct Failure {
 pub trait Observer: Send + Sync {
     /// An answer came at this moment; each point has its raw value or a refusal.
     fn answered(&self, at: Stamp, points: &[Decoded]);
+    /// A frame that nobody asked for came at this moment. What it says may be trusted this long; none if the mapper does
+    /// not know.
+    fn heard(&self, at: Stamp, points: &[Decoded], fresh: Option<Duration>);
     /// An exchange failed as a whole; these points got no value. `misses` counts the exchanges that this device has
     /// left unanswered in a row (0 when the device is not to blame, as when the bus cannot be opened).
     fn failed(&self, at: Stamp, points: &[PointId], failure: &Failure, misses: u32);

@@ -126,12 +126,13 @@ impl Task {
                         self.write(write).await;
                         continue;
                     }
+                    let silent_at = self.hush();
                     let devices = self.devices.iter().map(|device| (&device.slots[..], device.health.probe));
                     match schedule::next(devices, self.allowance, Instant::now()) {
                         Next::Poll(device, slot) => self.poll(device, slot).await,
                         Next::Probe(device) => self.probe(device).await,
                         Next::Wait(until) => {
-                            if !self.rest(until).await {
+                            if !self.rest(silent_at.into_iter().chain(until).min()).await {
                                 return self.stop();
                             }
                         }
@@ -191,6 +192,7 @@ impl Task {
 
     fn shut(&mut self) {
         self.line.bus = None;
+        self.devices.iter_mut().for_each(Device::rouse);
         self.line.stats.up.store(false, std::sync::atomic::Ordering::Relaxed);
     }
 
@@ -329,20 +331,29 @@ impl Task {
         self.line.bus.is_some()
     }
 
+    /// Tells of the devices that are silent for too long; when the next one will be.
+    fn hush(&mut self) -> Option<Instant> {
+        let now = Instant::now();
+        for device in self.devices.iter_mut().filter(|device| device.silent_at().is_some_and(|at| at <= now)) {
+            device.hush(&self.label);
+        }
+        self.devices.iter().filter_map(Device::silent_at).min()
+    }
+
     fn heard(&mut self, frame: Result<DynFrame, Error>) {
-        let at = Stamp::now();
         let frame = match frame {
             Ok(frame) => frame,
             Err(error) if self.proven => return self.closed_in_order(&error),
             Err(error) => return self.reopen(&error, &"listening"),
         };
-        for (index, device) in self.devices.iter().enumerate() {
+        let now = Stamp::now();
+        for (index, device) in self.devices.iter_mut().enumerate() {
             let Some(source) = &device.source else { continue };
             self.at_work = Some(index);
-            if device.member.bound.source_of(&frame) == source {
-                self.out.clear();
-                device.member.bound.decode_frame(&frame, &mut self.out);
-                device.member.observer.answered(at, &self.out);
+            let bound = &device.member.bound;
+            if bound.source_of(&frame) == source {
+                let waited = bound.frame_time(&frame).map(|then| now.mono.saturating_duration_since(then.into()));
+                device.hear(&frame, now.before(waited.unwrap_or_default()), &mut self.out);
             }
         }
         self.well();

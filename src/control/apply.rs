@@ -98,6 +98,14 @@ impl Observer for Fan {
         self.watch.answered(points, || self.lane.offline());
     }
 
+    fn heard(&self, at: Stamp, points: &[Decoded], fresh: Option<Duration>) {
+        self.lane.heard(at, points, fresh);
+        if let Some(keeper) = &self.keeper {
+            keeper.answered(at, points);
+        }
+        self.watch.answered(points, || self.lane.offline());
+    }
+
     fn failed(&self, at: Stamp, points: &[PointId], failure: &Failure, misses: u32) {
         self.lane.failed(at, points, failure, misses);
         self.watch.failed(points, failure.kind, &failure.message, self.lane.offline());

@@ -290,6 +290,7 @@ fn property(item: &Node, parsed: &crd::Property, device_period: Duration, out: &
         max: parsed.max,
         poll_every,
         max_age: max_age.unwrap_or(poll_every * 3),
+        learns_age: max_age.is_none(),
         desired: None,
         safe: None,
         report_every,

@@ -57,6 +57,10 @@ struct Inner {
     availability: Availability,
     /// Exchanges in a row that failed, whoever is to blame.
     failures: u32,
+    /// Which properties were last told unasked; empty if none ever was.
+    heard: Vec<bool>,
+    /// How long those may be trusted, if the mapper knows.
+    fresh: Option<Duration>,
     values: Vec<u8>,
     bad: Vec<u8>,
 }
@@ -107,6 +111,8 @@ impl Lane {
             filters: vec![Filter::default(); device.properties.len()],
             availability: Availability { offline: Some("notRead"), since: Stamp::now() },
             failures: 0,
+            heard: Vec::new(),
+            fresh: None,
             values: Vec::new(),
             bad: Vec::new(),
         };
@@ -116,7 +122,7 @@ impl Lane {
         {
             let old = lock(&before.inner);
             inner.availability = old.availability;
-            inner.failures = old.failures;
+            (inner.failures, inner.fresh) = (old.failures, old.fresh);
             for (point, property) in device.properties.iter().enumerate() {
                 let old_point = before.device.properties.iter().position(|p| p.name == property.name);
                 let same = was.property(&property.name) == is.property(&property.name);
@@ -124,6 +130,10 @@ impl Lane {
                     inner.cells[point] = old.cells[old_point].clone();
                     inner.filters[point] = old.filters[old_point].clone();
                     inner.synced[point] = old.synced[old_point];
+                    if old.heard.get(old_point).is_some_and(|heard| *heard) {
+                        inner.heard.resize(device.properties.len(), false);
+                        inner.heard[point] = true;
+                    }
                 }
             }
         }
@@ -165,8 +175,8 @@ impl Lane {
     /// What is known now.
     pub fn view(&self) -> View {
         let (inner, now) = (lock(&self.inner), Instant::now());
-        let properties = self.device.properties.iter().zip(&inner.cells).map(|(p, cell)| {
-            let (quality, reason) = cell.quality_at(now, p.max_age);
+        let properties = self.device.properties.iter().zip(&inner.cells).enumerate().map(|(point, (p, cell))| {
+            let (quality, reason) = cell.quality_at(now, inner.max_age(point, p));
             PropertyView {
                 name: p.name.clone(),
                 value: cell.value().map(|(value, at)| (value.clone(), at)),
@@ -183,9 +193,11 @@ impl Lane {
     pub(super) fn age(&self, now: Instant) -> (Option<Instant>, bool) {
         let mut inner = lock(&self.inner);
         let (mut next, mut changed) = (None::<Instant>, false);
-        for (p, cell) in self.device.properties.iter().zip(&mut inner.cells) {
-            changed |= cell.age(now, p.max_age);
-            if let Some(at) = cell.ages_at(p.max_age) {
+        for (point, property) in self.device.properties.iter().enumerate() {
+            let max_age = inner.max_age(point, property);
+            let cell = &mut inner.cells[point];
+            changed |= cell.age(now, max_age);
+            if let Some(at) = cell.ages_at(max_age) {
                 next = Some(next.map_or(at, |n| n.min(at)));
             }
         }
@@ -198,11 +210,12 @@ impl Lane {
         let inner = lock(&self.inner);
         let clock = lock(&self.core.clock);
         let cells = inner.cells.iter().zip(&inner.synced);
-        let readable = self.device.properties.iter().zip(cells).filter(|(p, _)| shown(p));
-        let properties = readable.map(|(property, (cell, synced))| {
-            let (quality, reason) = cell.quality_at(now.mono, property.max_age);
+        let readable = self.device.properties.iter().zip(cells).enumerate().filter(|(_, (p, _))| shown(p));
+        let properties = readable.map(|(point, (property, (cell, synced)))| {
+            let max_age = inner.max_age(point, property);
+            let (quality, reason) = cell.quality_at(now.mono, max_age);
             let value = cell.value().map(|(value, at)| (value, clock.wall(at)));
-            StateProperty { property, value, quality, reason, detail: cell.detail(), synced: *synced }
+            StateProperty { property, value, quality, reason, detail: cell.detail(), synced: *synced, max_age }
         });
         let seq = self.stream.seq.load(Relaxed);
         let size = 160 + 128 * self.device.properties.len();
@@ -280,6 +293,12 @@ fn separate(out: &mut Vec<u8>) {
 }
 
 impl Inner {
+    /// How old a property's value may be: as the spec says, else as the device's own pace teaches, else by its poll period.
+    fn max_age(&self, point: usize, property: &Property) -> Duration {
+        let taught = self.fresh.filter(|_| property.learns_age && self.heard.get(point).is_some_and(|heard| *heard));
+        taught.unwrap_or(property.max_age)
+    }
+
     fn clear(&mut self) {
         self.values.clear();
         self.bad.clear();
@@ -295,8 +314,16 @@ impl Inner {
     }
 }
 
-impl Observer for Lane {
-    fn answered(&self, at: Stamp, points: &[Decoded]) {
+/// How an answer came.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Came {
+    Asked,
+    /// It may be trusted this long, if the mapper knows.
+    Unasked(Option<Duration>),
+}
+
+impl Lane {
+    fn take(&self, at: Stamp, points: &[Decoded], came: Came) {
         if self.closed.load(Relaxed) {
             return;
         }
@@ -305,10 +332,18 @@ impl Observer for Lane {
         let inner = &mut *guard;
         inner.clear();
         let (mut passed, mut changed, mut good) = (0, false, false);
+        if let Came::Unasked(fresh) = came {
+            inner.heard.resize(self.device.properties.len(), false);
+            changed |= inner.fresh != fresh;
+            inner.fresh = fresh;
+        }
         for Decoded { point, result } in points {
             let index = usize::from(*point);
             let Some(property) = self.device.properties.get(index) else { continue };
             let rule = &property.publish;
+            if let Some(heard) = inner.heard.get_mut(index) {
+                *heard = came != Came::Asked;
+            }
             match result.clone().and_then(|raw| property.shape.value(raw)) {
                 Ok(value) => {
                     good = true;
@@ -341,6 +376,16 @@ impl Observer for Lane {
         if passed > 0 || changed {
             self.touch();
         }
+    }
+}
+
+impl Observer for Lane {
+    fn answered(&self, at: Stamp, points: &[Decoded]) {
+        self.take(at, points, Came::Asked);
+    }
+
+    fn heard(&self, at: Stamp, points: &[Decoded], fresh: Option<Duration>) {
+        self.take(at, points, Came::Unasked(fresh));
     }
 
     fn failed(&self, at: Stamp, points: &[PointId], failure: &Failure, misses: u32) {

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use fieldgate::{
@@ -61,6 +61,12 @@ impl BoundDevice for Bound {
     fn decode_frame(&self, _: &DynFrame, _: &mut Vec<Decoded>) {
         unreachable!()
     }
+    fn frame_time(&self, _: &DynFrame) -> Option<Instant> {
+        unreachable!()
+    }
+    fn freshness(&self, _: &DynFrame) -> Option<Duration> {
+        unreachable!()
+    }
     fn notes(&self) -> Vec<BindError> {
         unreachable!()
     }
@@ -83,6 +89,7 @@ pub fn property(name: &str, data_type: DataType) -> Property {
         max: None,
         poll_every: Duration::from_secs(1),
         max_age: Duration::from_secs(3),
+        learns_age: false,
         desired: None,
         safe: None,
         report_every: None,
