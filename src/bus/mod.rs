@@ -78,19 +78,22 @@ pub enum WriteOutcome {
     NotSent(Failure),
 }
 
-/// What a bus can be told.
+/// What a bus can be told. Boxed, since a queue has room for 32 of them from the start.
 pub enum Command {
     /// Take this device on, or replace the one of the same name. Its first poll is due at once.
-    Join(Member),
+    Join(Box<Member>),
     /// Let it go.
-    Leave(DeviceId),
+    Leave(Box<DeviceId>),
     /// Write raw values and read them back in one go, ahead of every poll. Access and range are already checked.
-    Write {
-        /// The device.
-        device: DeviceId,
-        /// What to write, in order.
-        values: Vec<(PointId, Value)>,
-        /// Where the outcome goes.
-        reply: oneshot::Sender<WriteOutcome>,
-    },
+    Write(Box<Write>),
+}
+
+/// Raw values for a device.
+pub struct Write {
+    /// The device.
+    pub device: DeviceId,
+    /// What to write, in order.
+    pub values: Vec<(PointId, Value)>,
+    /// Where the outcome goes.
+    pub reply: oneshot::Sender<WriteOutcome>,
 }

@@ -3,15 +3,15 @@
 
 use std::{fmt, pin::pin, time::Duration};
 
-use mapper_api::{BoxFuture, Decoded, DynBus, DynFrame, Error, ErrorKind, PointId, Value};
+use mapper_api::{BoxFuture, Decoded, DynBus, DynFrame, Error, ErrorKind};
 use tokio::{
-    sync::{mpsc, mpsc::error::TryRecvError, oneshot},
+    sync::{mpsc, mpsc::error::TryRecvError},
     task::JoinHandle,
     time::{Instant, sleep_until, timeout},
 };
 
 use super::{
-    Command, Failure, Options, WriteOutcome,
+    Command, Failure, Options, Write, WriteOutcome,
     backoff::Backoff,
     device::{Broken, Device, Fault, PREPARE, UNRULY},
     grid::hash,
@@ -33,13 +33,6 @@ const GRACE: Duration = Duration::from_secs(2);
 const AHEAD_SHARE: u32 = 9;
 /// Frames taken in one go between two exchanges.
 const FRAMES: usize = 32;
-
-/// A write that waits for its turn.
-pub(super) struct Write {
-    pub device: DeviceId,
-    pub values: Vec<(PointId, Value)>,
-    pub reply: oneshot::Sender<WriteOutcome>,
-}
 
 pub(super) struct Task {
     pub label: String,
@@ -147,7 +140,7 @@ impl Task {
             Command::Join(member) => {
                 self.drop_writes(&member.id, "the device was replaced");
                 let place = self.devices.iter().position(|device| device.member.id == member.id);
-                let device = Device::new(member);
+                let device = Device::new(*member);
                 match place {
                     Some(place) => self.devices[place] = device,
                     None => self.devices.push(device),
@@ -155,7 +148,7 @@ impl Task {
             }
             Command::Leave(id) => {
                 self.drop_writes(&id, "the device was removed");
-                self.devices.retain(|device| device.member.id != id);
+                self.devices.retain(|device| device.member.id != *id);
                 if self.devices.is_empty() {
                     self.shut();
                     self.opening = None;
@@ -163,12 +156,12 @@ impl Task {
                     self.open_from = Instant::now();
                 }
             }
-            Command::Write { device, values, reply } => {
-                if self.devices.iter().any(|other| other.member.id == device) {
-                    self.writes.push(Write { device, values, reply });
+            Command::Write(write) => {
+                if self.devices.iter().any(|other| other.member.id == write.device) {
+                    self.writes.push(*write);
                 } else {
-                    let message = format!("{device} is not on bus {}", self.label);
-                    let _ = reply.send(WriteOutcome::NotSent(Failure { kind: ErrorKind::Unreachable, message }));
+                    let message = format!("{} is not on bus {}", write.device, self.label);
+                    let _ = write.reply.send(WriteOutcome::NotSent(Failure { kind: ErrorKind::Unreachable, message }));
                 }
             }
         }

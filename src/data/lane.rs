@@ -22,7 +22,7 @@ use super::{
 use crate::{
     bus::{Failure, Observer},
     clock::Stamp,
-    model::{Device, Parts, Property},
+    model::{Device, Property},
 };
 
 /// Whether the device answers.
@@ -117,16 +117,13 @@ impl Lane {
             bad: Vec::new(),
         };
         if let Some(before) = before.filter(|b| b.device.uid == device.uid)
-            && let (was, is) = (Parts::of(&before.device), Parts::of(&device))
-            && was.protocol() == is.protocol()
+            && device.is_reached_as(&before.device)
         {
             let old = lock(&before.inner);
             inner.availability = old.availability;
             (inner.failures, inner.fresh) = (old.failures, old.fresh);
             for (point, property) in device.properties.iter().enumerate() {
-                let old_point = before.device.properties.iter().position(|p| p.name == property.name);
-                let same = was.property(&property.name) == is.property(&property.name);
-                if let Some(old_point) = old_point.filter(|_| same) {
+                if let Some(old_point) = device.same_point(property, &before.device) {
                     inner.cells[point] = old.cells[old_point].clone();
                     inner.filters[point] = old.filters[old_point].clone();
                     inner.synced[point] = old.synced[old_point];

@@ -10,7 +10,7 @@ use fieldgate::{
     bus::{Failure, Observer},
     clock::Stamp,
     data::{self, BusHealth, DataPath, Facts, Lane, Node, Options, Readiness},
-    model::{Device, DeviceId, Property, Publish},
+    model::{Device, DeviceId, Print, Property, Publish},
 };
 use mapper_api::{
     Access, BindError, BoundDevice, BoxFuture, BusKey, Cost, DataType, Decoded, DynAnswer, DynBus, DynFrame, DynLearnt,
@@ -104,9 +104,9 @@ pub fn device(name: &str, properties: Vec<Property>) -> Device {
         generation: 1,
         model: Some("acme-th1".into()),
         poll_every: Duration::from_secs(1),
-        properties,
+        properties: properties.into_iter().map(Arc::new).collect(),
         bound: Arc::new(Bound(BusKey { resource: "tcp:10.0.0.7:502".into(), settings: String::new() })),
-        spec: "{}".into(),
+        print: Print::default(),
     }
 }
 
