@@ -40,8 +40,6 @@ pub struct Lane {
     device: Arc<Device>,
     stream: Arc<Stream>,
     key: u64,
-    /// `"name":` of each property.
-    names: Vec<Box<[u8]>>,
     inner: Mutex<Inner>,
     /// Whether the publisher has been told that `state` changed, and has not rendered it since.
     told: AtomicBool,
@@ -61,6 +59,14 @@ struct Inner {
     heard: Vec<bool>,
     /// How long those may be trusted, if the mapper knows.
     fresh: Option<Duration>,
+    /// How long the body of the last message was.
+    length: usize,
+}
+
+/// The body of a message in the making. Made anew for each: kept, it would take as much memory as everything else of a
+/// lane.
+#[derive(Default)]
+struct Body {
     values: Vec<u8>,
     bad: Vec<u8>,
 }
@@ -99,12 +105,6 @@ impl Lane {
         key: u64,
         before: Option<&Self>,
     ) -> Self {
-        let names = device.properties.iter().map(|p| {
-            let mut name = Vec::new();
-            payload::write_text(&mut name, &p.name);
-            name.push(b':');
-            name.into_boxed_slice()
-        });
         let mut inner = Inner {
             cells: vec![Cell::default(); device.properties.len()],
             synced: vec![None; device.properties.len()],
@@ -113,8 +113,7 @@ impl Lane {
             failures: 0,
             heard: Vec::new(),
             fresh: None,
-            values: Vec::new(),
-            bad: Vec::new(),
+            length: 0,
         };
         if let Some(before) = before.filter(|b| b.device.uid == device.uid)
             && device.is_reached_as(&before.device)
@@ -135,8 +134,8 @@ impl Lane {
             }
         }
         let flag = || AtomicBool::new(false);
-        let (names, inner) = (names.collect(), Mutex::new(inner));
-        Self { core, device, stream, key, names, inner, told: flag(), closed: flag(), too_large: flag() }
+        let inner = Mutex::new(inner);
+        Self { core, device, stream, key, inner, told: flag(), closed: flag(), too_large: flag() }
     }
 
     /// The device.
@@ -246,16 +245,9 @@ impl Lane {
     }
 
     /// Hands what was collected to the outbox.
-    fn append(&self, inner: &Inner, at: Stamp) {
-        let mut body = Vec::with_capacity(inner.values.len() + inner.bad.len() + 24);
-        body.extend_from_slice(b"\"values\":{");
-        body.extend_from_slice(&inner.values);
-        body.push(b'}');
-        if !inner.bad.is_empty() {
-            body.extend_from_slice(b",\"bad\":{");
-            body.extend_from_slice(&inner.bad);
-            body.push(b'}');
-        }
+    fn append(&self, inner: &mut Inner, body: Body, at: Stamp) {
+        let body = body.whole();
+        inner.length = body.len();
         let size = body.len() + self.core.origin.len() + self.stream.topic.len() + OVERHEAD;
         let largest = self.core.largest.load(Relaxed);
         if u32::try_from(size).map_or(true, |size| size > largest) {
@@ -268,7 +260,6 @@ impl Lane {
         } else {
             let seq = self.stream.seq.fetch_add(1, Relaxed) + 1;
             let link = self.core.link.load(Relaxed);
-            let body = body.into_boxed_slice();
             lock(&self.core.outbox).append(Entry { stream: self.stream.clone(), seq, at, link, body });
             self.core.wake.notify_one();
         }
@@ -283,10 +274,9 @@ fn shown(property: &Property) -> bool {
     property.access.can_read() || property.desired.is_some()
 }
 
-fn separate(out: &mut Vec<u8>) {
-    if !out.is_empty() {
-        out.push(b',');
-    }
+fn key(out: &mut Vec<u8>, name: &str) {
+    payload::write_text(out, name);
+    out.push(b':');
 }
 
 impl Inner {
@@ -295,21 +285,47 @@ impl Inner {
         let taught = self.fresh.filter(|_| property.learns_age && self.heard.get(point).is_some_and(|heard| *heard));
         taught.unwrap_or(property.max_age)
     }
+}
 
-    fn clear(&mut self) {
-        self.values.clear();
-        self.bad.clear();
+impl Body {
+    fn value(&mut self, property: &Property, value: &Value, hint: usize) {
+        self.key(&property.name, hint);
+        payload::write_value(&mut self.values, value, property.is_string_encoded());
     }
 
-    fn push_bad(&mut self, name: &[u8], reason: &str, detail: &str) {
-        separate(&mut self.values);
-        self.values.extend_from_slice(name);
+    fn bad(&mut self, property: &Property, reason: &str, detail: &str, hint: usize) {
+        self.key(&property.name, hint);
         self.values.extend_from_slice(b"null");
-        separate(&mut self.bad);
-        self.bad.extend_from_slice(name);
+        if !self.bad.is_empty() {
+            self.bad.push(b',');
+        }
+        key(&mut self.bad, &property.name);
         payload::write_bad(&mut self.bad, reason, detail);
     }
+
+    fn key(&mut self, name: &str, hint: usize) {
+        if self.values.is_empty() {
+            self.values.reserve(hint);
+            self.values.extend_from_slice(VALUES);
+        }
+        if self.values.len() > VALUES.len() {
+            self.values.push(b',');
+        }
+        key(&mut self.values, name);
+    }
+
+    fn whole(mut self) -> Box<[u8]> {
+        self.values.push(b'}');
+        if !self.bad.is_empty() {
+            self.values.extend_from_slice(b",\"bad\":{");
+            self.values.extend_from_slice(&self.bad);
+            self.values.push(b'}');
+        }
+        self.values.into_boxed_slice()
+    }
 }
+
+const VALUES: &[u8] = b"\"values\":{";
 
 /// How an answer came.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -327,7 +343,7 @@ impl Lane {
         self.core.counts.exchanges_ok.fetch_add(1, Relaxed);
         let mut guard = lock(&self.inner);
         let inner = &mut *guard;
-        inner.clear();
+        let mut body = Body::default();
         let (mut passed, mut changed, mut good) = (0, false, false);
         if let Came::Unasked(fresh) = came {
             inner.heard.resize(self.device.properties.len(), false);
@@ -346,9 +362,7 @@ impl Lane {
                     good = true;
                     if inner.filters[index].value(rule, &value, at.mono) {
                         passed += 1;
-                        separate(&mut inner.values);
-                        inner.values.extend_from_slice(&self.names[index]);
-                        payload::write_value(&mut inner.values, &value, property.is_string_encoded());
+                        body.value(property, &value, inner.length);
                     }
                     changed |= inner.cells[index].good(value, at);
                 }
@@ -356,7 +370,7 @@ impl Lane {
                     let Refusal { kind, detail } = &refusal;
                     if inner.filters[index].failure(rule, kind.reason(), at.mono) {
                         passed += 1;
-                        inner.push_bad(&self.names[index], kind.reason(), detail);
+                        body.bad(property, kind.reason(), detail, inner.length);
                     }
                     changed |= inner.cells[index].refused(&refusal);
                 }
@@ -368,7 +382,7 @@ impl Lane {
         }
         if passed > 0 {
             self.core.counts.values.fetch_add(passed, Relaxed);
-            self.append(inner, at);
+            self.append(inner, body, at);
         }
         if passed > 0 || changed {
             self.touch();
@@ -393,14 +407,14 @@ impl Observer for Lane {
         let reason = failure.kind.reason();
         let mut guard = lock(&self.inner);
         let inner = &mut *guard;
-        inner.clear();
+        let mut body = Body::default();
         let (mut passed, mut changed) = (0, false);
         for point in points {
             let index = usize::from(*point);
             let Some(property) = self.device.properties.get(index) else { continue };
             if inner.filters[index].failure(&property.publish, reason, at.mono) {
                 passed += 1;
-                inner.push_bad(&self.names[index], reason, "");
+                body.bad(property, reason, "", inner.length);
             }
             changed |= inner.cells[index].failed(failure.kind);
         }
@@ -415,7 +429,7 @@ impl Observer for Lane {
         }
         if passed > 0 {
             self.core.counts.values.fetch_add(passed, Relaxed);
-            self.append(inner, at);
+            self.append(inner, body, at);
             self.touch();
         } else if changed {
             self.touch();
