@@ -31,14 +31,14 @@ pub async fn confirm(
     out: mpsc::Sender<Told>,
 ) {
     // The newest doubt about a name is the one that counts.
-    let mut open: BTreeMap<Key, String> = BTreeMap::new();
+    let mut open: BTreeMap<Key, Doubt> = BTreeMap::new();
     loop {
         if open.is_empty() {
             let Some(doubt) = doubts.recv().await else { return };
-            open.insert(doubt.key, doubt.uid);
+            open.insert(doubt.key.clone(), doubt);
         }
         while let Ok(doubt) = doubts.try_recv() {
-            open.insert(doubt.key, doubt.uid);
+            open.insert(doubt.key.clone(), doubt);
         }
         match round(&link, &node, &mut open, &out).await {
             Ok(true) => backoff.worked(),
@@ -56,19 +56,15 @@ pub async fn confirm(
 async fn round(
     link: &Link,
     node: &str,
-    open: &mut BTreeMap<Key, String>,
+    open: &mut BTreeMap<Key, Doubt>,
     out: &mpsc::Sender<Told>,
 ) -> Result<bool, Failure> {
     let mut proved: Option<Instant> = None;
     let mut left = None;
-    let doubts: Vec<Doubt> = open.iter().map(|(key, uid)| Doubt { key: key.clone(), uid: uid.clone() }).collect();
+    let doubts: Vec<Doubt> = open.values().cloned().collect();
     for doubt in doubts {
         if proved.is_none_or(|at| at.elapsed() > PRESENCE) {
-            let version = link.ask(&Ask::get("get", "/version")).await;
-            if !proves_presence(&version) {
-                let other = || Failure::away("somebody else answers for the API server");
-                return Err(version.err().unwrap_or_else(other));
-            }
+            prove(link).await?;
             proved = Some(Instant::now());
         }
         let answer = link.ask(&Ask::get("get", path(&doubt.key))).await.and_then(|body| {
@@ -78,6 +74,11 @@ async fn round(
         match judge(answer, &doubt, node) {
             Verdict::Unknown(failure) => left = Some(failure),
             verdict => {
+                // What it holds may be older than what is known: a cache would say so as well, if the server left meanwhile.
+                if matches!(verdict, Verdict::Here(_)) {
+                    prove(link).await?;
+                    proved = Some(Instant::now());
+                }
                 open.remove(&doubt.key);
                 if out.send(Told::Judged(doubt, verdict)).await.is_err() {
                     return Ok(false);
@@ -86,4 +87,13 @@ async fn round(
         }
     }
     left.map_or(Ok(true), Err)
+}
+
+/// Asks whether the API server itself is there.
+async fn prove(link: &Link) -> Result<(), Failure> {
+    let version = link.ask(&Ask::get("get", "/version")).await;
+    if proves_presence(&version) {
+        return Ok(());
+    }
+    Err(version.err().unwrap_or_else(|| Failure::away("somebody else answers for the API server")))
 }

@@ -212,7 +212,7 @@ impl ClusterSource {
                     self.mirror.forget(&doubt.key.id);
                 }
                 match verdict {
-                    Verdict::Here(found) => self.offer(&found, Seen::Somewhere) || left,
+                    Verdict::Here(found) => self.settle(&doubt, &found) || left,
                     Verdict::Deleted | Verdict::Moved(_) | Verdict::Unknown(_) => left,
                 }
             }
@@ -225,11 +225,30 @@ impl ClusterSource {
 
     fn offer(&mut self, found: &Found, seen: Seen) -> bool {
         let offered = self.store.offer(found, seen);
-        if matches!(offered, Offered::New | Offered::Same) && found.key.kind == Kind::Device {
-            self.mirror.put(found);
+        self.offered(found, offered)
+    }
+
+    fn settle(&mut self, doubt: &Doubt, found: &Found) -> bool {
+        let offered = self.store.settle(doubt, found);
+        self.offered(found, offered)
+    }
+
+    /// True if there is something to yield.
+    fn offered(&mut self, found: &Found, offered: Offered) -> bool {
+        let device = found.key.kind == Kind::Device;
+        match offered {
+            Offered::New | Offered::Same if device => self.mirror.put(found),
+            Offered::Back => {
+                let (object, generation) = (found.key.name(), found.generation);
+                tracing::warn!(%object, generation, "The API server holds an older one than before, as after a restore; it is served.");
+                if device {
+                    self.mirror.set_back(found);
+                }
+            }
+            _ => {}
         }
         match offered {
-            Offered::New => true,
+            Offered::New | Offered::Back => true,
             Offered::Same | Offered::Ignored => false,
             Offered::Doubtful(doubt) => {
                 self.ask(doubt);

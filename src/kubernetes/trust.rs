@@ -1,6 +1,12 @@
-//! What an answer may take away. A Device that is missing in a list, or whose end a watch tells, is only in doubt:
-//! caches at the edge give empty lists, other people's lists and old lists, all with status 200. It leaves when the API
-//! server itself, proven to be there, says of this name that it is gone or another node's. Pure.
+//! What an answer may take away or set back. A Device that is missing in a list, or whose end a watch tells, is only in
+//! doubt: caches at the edge give empty lists, other people's lists and old lists, all with status 200. It leaves when
+//! the API server itself, proven to be there, says of this name that it is gone or another node's. Pure.
+//!
+//! The same holds for an object that is older than the one known. The API server reads a GET by name from a majority of
+//! its store, and so never answers with less than it has shown before, unless the store itself went back: it was restored
+//! from a backup. So an older object is served when a GET by name gives it and GET /version proves the API server's
+//! presence before and after that GET; a cache that gives old objects does not answer the one, or gives the newer object
+//! when its cloud is there.
 
 use serde_json::Value as Json;
 
@@ -17,6 +23,8 @@ pub struct Doubt {
     pub key: Key,
     /// Its identity: another one under the same name is not in doubt.
     pub uid: String,
+    /// The newest resourceVersion that was known when the doubt arose; empty if it was only kept.
+    pub version: String,
 }
 
 /// What became of a doubt.
@@ -26,7 +34,7 @@ pub enum Verdict {
     Deleted,
     /// It is another node's since this generation.
     Moved(i64),
-    /// It is there: whoever said otherwise lied, or another has its name.
+    /// It is there, so and not otherwise: whoever said otherwise lied, or another has its name, or it went back.
     Here(Box<Found>),
     /// Nobody knows: it is served on, and asked for again.
     Unknown(Failure),
@@ -69,7 +77,7 @@ mod tests {
 
     #[test]
     fn only_the_api_servers_own_word_takes_a_device_away() {
-        let doubt = Doubt { key: found("gw-1", "u1", 1).key, uid: "u1".into() };
+        let doubt = Doubt { key: found("gw-1", "u1", 1).key, uid: "u1".into(), version: "7".into() };
         let status = |reason: &str, kind: &str, code: u16| {
             let body = format!(r#"{{"kind":"{kind}","reason":"{reason}","message":"m","code":{code}}}"#);
             Err(Failure::of_answer(code, None, body.as_bytes()))
