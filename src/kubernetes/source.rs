@@ -15,7 +15,6 @@ use tokio::{
 };
 
 use super::{
-    backoff::Backoff,
     client::Link,
     confirm::confirm,
     kept::{Kept, KeptObject},
@@ -101,7 +100,7 @@ impl ClusterSource {
         // A page of a list is large: one waits at most.
         let (tells, told) = mpsc::channel(1);
         let (doubts, asked) = mpsc::unbounded_channel();
-        let confirming = confirm(link.clone(), node.to_owned(), asked, Backoff::new(dice.fork()), tells.clone());
+        let confirming = confirm(link.clone(), node.to_owned(), asked, dice.fork(), tells.clone());
         let mut source = Self {
             link,
             node: node.to_owned(),
