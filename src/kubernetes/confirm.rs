@@ -16,7 +16,7 @@ use super::{
     list::path,
     object::{self, Key},
     reflect::Told,
-    trust::{Doubt, Verdict, judge, proves_presence},
+    trust::{Doubt, Own, Verdict, judge, proves_presence},
 };
 
 /// For so long the API server counts as there once it has proved it. (What lies in front of it takes seconds to notice
@@ -43,7 +43,7 @@ struct Doubts {
 /// Answers doubts until nobody has any.
 pub async fn confirm(
     link: Arc<Link>,
-    node: String,
+    own: Own,
     mut doubts: mpsc::UnboundedReceiver<Doubt>,
     mut dice: fastrand::Rng,
     out: mpsc::Sender<Told>,
@@ -59,7 +59,7 @@ pub async fn confirm(
                 None => return,
             },
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                if let Some(told) = all.ask(&link, &node).await
+                if let Some(told) = all.ask(&link, &own).await
                     && out.send(told).await.is_err()
                 {
                     return;
@@ -87,10 +87,10 @@ impl Doubts {
     }
 
     /// Asks about the one whose turn it is. Returns what became of it, if anything.
-    async fn ask(&mut self, link: &Link, node: &str) -> Option<Told> {
+    async fn ask(&mut self, link: &Link, own: &Own) -> Option<Told> {
         let open = self.open.values().min_by_key(|open| open.due)?;
         let doubt = open.doubt.clone();
-        match verdict(link, node, &doubt, &mut self.proved).await {
+        match verdict(link, own, &doubt, &mut self.proved).await {
             Ok(Verdict::Unknown(failure)) => {
                 let open = self.open.get_mut(&doubt.key)?;
                 let wait = open.backoff.failed(failure.wait);
@@ -117,7 +117,7 @@ impl Doubts {
 ///
 /// # Errors
 /// It did not prove that it is there.
-async fn verdict(link: &Link, node: &str, doubt: &Doubt, proved: &mut Option<Instant>) -> Result<Verdict, Failure> {
+async fn verdict(link: &Link, own: &Own, doubt: &Doubt, proved: &mut Option<Instant>) -> Result<Verdict, Failure> {
     if proved.is_none_or(|at| at.elapsed() > PRESENCE) {
         *proved = prove(link).await?;
     }
@@ -125,13 +125,13 @@ async fn verdict(link: &Link, node: &str, doubt: &Doubt, proved: &mut Option<Ins
         let text = String::from_utf8_lossy(&body);
         object::read(doubt.key.kind, &text).map_err(|error| Failure::away(format!("the answer is {error}")))
     });
-    let verdict = judge(answer, doubt, node);
+    let verdict = judge(answer, doubt, own);
     match verdict {
         // Who does not answer may have left.
         Verdict::Unknown(_) => *proved = None,
         // It may be older than what is known: a cache would say so as well, if the server left meanwhile.
         Verdict::Here(_) => *proved = prove(link).await?,
-        Verdict::Deleted | Verdict::Moved(_) => {}
+        Verdict::Deleted | Verdict::Moved(_) | Verdict::Unlabelled(_) => {}
     }
     Ok(verdict)
 }
@@ -154,7 +154,7 @@ mod tests {
         },
         *,
     };
-    use crate::control::document::Kind;
+    use crate::{control::document::Kind, settings::Select};
 
     #[tokio::test]
     async fn one_without_an_answer_holds_up_nobody_else() {
@@ -170,7 +170,8 @@ mod tests {
         };
         let (doubts, asked) = mpsc::unbounded_channel();
         let (out, mut told) = mpsc::channel(1);
-        let task = confirm(liar.link().await, "gw-1".into(), asked, fastrand::Rng::with_seed(1), out);
+        let own = Own { node: "gw-1".into(), select: Select::Field };
+        let task = confirm(liar.link().await, own, asked, fastrand::Rng::with_seed(1), out);
         let task = tokio::spawn(task);
         doubts.send(doubt("poisoned")).unwrap();
         // The next time is at least three seconds away.

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use fieldgate_crds::GROUP;
 use tokio::{
     sync::mpsc,
     task::JoinHandle,
@@ -24,7 +25,7 @@ use super::{
     reflect::{Told, reflect},
     store::{Offered, Seen, Store},
     trouble::Troubles,
-    trust::{Doubt, Verdict},
+    trust::{Doubt, Own, Verdict},
 };
 use crate::{
     control::{
@@ -100,13 +101,14 @@ impl ClusterSource {
         // A page of a list is large: one waits at most.
         let (tells, told) = mpsc::channel(1);
         let (doubts, asked) = mpsc::unbounded_channel();
-        let confirming = confirm(link.clone(), node.to_owned(), asked, dice.fork(), tells.clone());
+        let own = Own { node: node.to_owned(), select: settings.select };
+        let confirming = confirm(link.clone(), own.clone(), asked, dice.fork(), tells.clone());
         let mut source = Self {
             link,
             node: node.to_owned(),
             select: settings.select,
             mirror,
-            store: Store::new(node),
+            store: Store::new(own),
             scopes: BTreeMap::new(),
             troubles: Troubles::default(),
             tells,
@@ -210,9 +212,13 @@ impl ClusterSource {
                 if left && doubt.key.kind == Kind::Device {
                     self.mirror.forget(&doubt.key.id);
                 }
+                if left && matches!(verdict, Verdict::Unlabelled(_)) {
+                    let object = doubt.key.name();
+                    tracing::warn!(%object, "It has no longer the label {GROUP}/node={}, by which Devices are selected: not served any more.", self.node);
+                }
                 match verdict {
                     Verdict::Here(found) => self.settle(&doubt, &found) || left,
-                    Verdict::Deleted | Verdict::Moved(_) | Verdict::Unknown(_) => left,
+                    Verdict::Deleted | Verdict::Moved(_) | Verdict::Unlabelled(_) | Verdict::Unknown(_) => left,
                 }
             }
         };

@@ -469,3 +469,36 @@ async fn an_old_event_that_is_replayed_does_not_win() {
         () = async { asked.await; sleep(Duration::from_millis(500)).await } => {}
     }
 }
+
+#[tokio::test]
+async fn a_device_without_the_label_that_selects_it_leaves_and_comes_back_with_it() {
+    let labelled = |label: bool| {
+        let mut device = plain("a", "gw-1", "u1", 1);
+        device["metadata"]["labels"] = if label { json!({"fieldgate.dev/node": "gw-1"}) } else { json!({}) };
+        device
+    };
+    let serve = move |label: bool, event: &'static str| {
+        let mut told = false;
+        move |asked: &Asked| match asked {
+            asked if asked.is_watch() && !std::mem::replace(&mut told, true) => {
+                Reply::Watch(vec![json!({"type": event, "object": labelled(label)})], false)
+            }
+            asked if asked.is_watch() => Reply::Watch(vec![], false),
+            asked if asked.is_list() => list(&[labelled(true)], "5", ""),
+            asked if asked.what.contains("/version") => version(),
+            _ => Reply::Json(200, labelled(label)),
+        }
+    };
+    let liar = Liar::start(serve(false, "DELETED")).await;
+    let settings = Kubernetes { select: Select::Label, ..Kubernetes::default() };
+    let mut source = ClusterSource::new(liar.link().await, &settings, "gw-1", Arc::default(), None);
+    let mut objects = next(&mut source).await;
+    if objects.texts.len() == 1 {
+        objects = next(&mut source).await;
+    }
+    assert_eq!(names(&objects), [""; 0]);
+    assert_eq!(objects.moved, [crate::model::DeviceId::new("plant", "a")]);
+    assert!(liar.asked()[0].what.contains("labelSelector"), "{:#?}", liar.asked());
+    liar.now(serve(true, "ADDED"));
+    assert_eq!(names(&next(&mut source).await), ["Device plant/a"]);
+}

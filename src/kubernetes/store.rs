@@ -9,7 +9,7 @@ use std::{
 use super::{
     mirror::is_older,
     object::{Found, Key},
-    trust::{Doubt, Verdict},
+    trust::{Doubt, Own, Verdict},
 };
 use crate::{
     control::{document::Kind, source::SourceText},
@@ -73,7 +73,7 @@ impl Held {
 /// The objects that are served.
 #[derive(Debug)]
 pub struct Store {
-    node: String,
+    own: Own,
     held: BTreeMap<Key, Held>,
     /// Who left, by uid, and up to which generation.
     gone: VecDeque<(String, i64)>,
@@ -82,14 +82,14 @@ pub struct Store {
 
 impl Store {
     /// Nothing is served yet. Devices of other nodes never are.
-    pub fn new(node: &str) -> Self {
-        Self { node: node.to_owned(), held: BTreeMap::new(), gone: VecDeque::new(), moved: BTreeSet::new() }
+    pub fn new(own: Own) -> Self {
+        Self { own, held: BTreeMap::new(), gone: VecDeque::new(), moved: BTreeSet::new() }
     }
 
     /// An object was seen.
     pub fn offer(&mut self, found: &Found, seen: Seen) -> Offered {
         let held = self.held.get(&found.key);
-        let ours = self.is_ours(found);
+        let ours = self.own.has(found);
         if held.is_some_and(|held| !ours || held.is_newer(found, seen)) {
             return self.doubt(&found.key).map_or(Offered::Ignored, Offered::Doubtful);
         }
@@ -105,33 +105,29 @@ impl Store {
 
     /// The API server itself said, of an object in doubt, that this is what it holds.
     pub fn settle(&mut self, doubt: &Doubt, found: &Found) -> Offered {
-        if !self.is_ours(found) {
+        if !self.own.has(found) {
             return Offered::Ignored;
         }
-        let back = match self.held.get(&found.key) {
-            Some(held) if !held.is_newer(found, Seen::Listed) => false,
+        let held = self.held.get(&found.key);
+        let back = held.is_some_and(|held| held.is_newer(found, Seen::Listed));
+        if back && held.is_some_and(|held| held.uid != doubt.uid || held.version != doubt.version) {
             // Something newer was heard since the question was asked.
-            Some(held) if held.uid != doubt.uid || held.version != doubt.version => return Offered::Ignored,
-            held => held.is_some() || self.is_gone(found),
-        };
-        if !back {
+            return Offered::Ignored;
+        }
+        if held.is_some() && !back {
             return self.take(found, None);
         }
         self.gone.retain(|(uid, _)| *uid != found.uid);
         let before = self.held.remove(&found.key).filter(|before| *before.text == *found.text);
-        self.take(found, before.map(|before| before.text));
-        Offered::Back
+        let offered = self.take(found, before.map(|before| before.text));
+        if back { Offered::Back } else { offered }
     }
 
-    /// An object that was kept is served, as long as nothing newer is known.
+    /// An object that was kept is served, as long as nothing newer is known. (Labels are not kept.)
     pub fn recall(&mut self, found: &Found, text: Arc<str>) {
-        if self.is_ours(found) {
+        if self.own.is_here(found) {
             self.take(found, Some(text));
         }
-    }
-
-    fn is_ours(&self, found: &Found) -> bool {
-        found.key.kind == Kind::Model || found.node.as_deref() == Some(&*self.node)
     }
 
     fn is_gone(&self, found: &Found) -> bool {
@@ -192,8 +188,8 @@ impl Store {
         let Some(held) = self.held.get(&doubt.key).filter(|held| held.uid == doubt.uid) else { return false };
         let last = match verdict {
             Verdict::Deleted => i64::MAX,
-            Verdict::Moved(generation) if *generation >= held.generation => *generation,
-            Verdict::Moved(_) | Verdict::Here(_) | Verdict::Unknown(_) => return false,
+            Verdict::Moved(at) | Verdict::Unlabelled(at) if *at >= held.generation => *at,
+            Verdict::Moved(_) | Verdict::Unlabelled(_) | Verdict::Here(_) | Verdict::Unknown(_) => return false,
         };
         if *verdict != Verdict::Deleted {
             self.moved.insert(doubt.key.id.clone());
@@ -247,9 +243,14 @@ mod tests {
         super::object::{self, tests::device},
         *,
     };
+    use crate::settings::Select;
 
     fn found(name: &str, node: &str, uid: &str, generation: i64) -> Found {
         object::read(Kind::Device, &device(name, node, uid, generation).to_string()).unwrap()
+    }
+
+    fn empty() -> Store {
+        Store::new(Own { node: "gw-1".into(), select: Select::Field })
     }
 
     fn names(store: &Store) -> Vec<String> {
@@ -258,7 +259,7 @@ mod tests {
 
     #[test]
     fn what_did_not_change_keeps_its_very_text() {
-        let mut store = Store::new("gw-1");
+        let mut store = empty();
         assert_eq!(store.offer(&found("a", "gw-1", "u1", 1), Seen::Listed), Offered::New);
         let before = store.texts();
         let mut again = found("a", "gw-1", "u1", 1);
@@ -271,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_foreign_device_is_never_served() {
-        let mut store = Store::new("gw-1");
+        let mut store = empty();
         assert_eq!(store.offer(&found("a", "gw-2", "u1", 1), Seen::Watched), Offered::Ignored);
         store.recall(&found("b", "gw-2", "u1", 1), "".into());
         assert_eq!(names(&store), [""; 0]);
@@ -279,7 +280,7 @@ mod tests {
 
     #[test]
     fn who_left_leaves_once_and_is_not_brought_back_by_an_old_list() {
-        let mut store = Store::new("gw-1");
+        let mut store = empty();
         for name in ["a", "b"] {
             store.offer(&found(name, "gw-1", name, 1), Seen::Listed);
         }
@@ -305,11 +306,11 @@ mod tests {
     fn of_two_that_had_one_name_the_younger_stays() {
         let made = |uid: &str, created: &str| Found { created: created.into(), ..found("a", "gw-1", uid, 1) };
         let (old, new) = (made("old", "2026-01-01T00:00:00Z"), made("new", "2026-01-01T00:00:05Z"));
-        let mut store = Store::new("gw-1");
+        let mut store = empty();
         assert_eq!(store.offer(&old, Seen::Listed), Offered::New);
         assert_eq!(store.offer(&new, Seen::Listed), Offered::New);
         assert!(matches!(store.offer(&old, Seen::Listed), Offered::Doubtful(_)), "an old list");
-        let mut store = Store::new("gw-1");
+        let mut store = empty();
         store.offer(&new, Seen::Listed);
         let offered = store.offer(&old, Seen::Listed);
         assert!(matches!(offered, Offered::Doubtful(_)), "an old list, of one that was never seen: {offered:?}");
@@ -333,7 +334,7 @@ mod tests {
             ("the one before it", of("u1", 9, "10", "2026-01-01T00:00:00Z"), Seen::Listed, true),
         ];
         for (what, old, seen, doubted) in table {
-            let mut store = Store::new("gw-1");
+            let mut store = empty();
             store.offer(&known(), Seen::Listed);
             let before = store.texts();
             let offered = store.offer(&old, seen);
@@ -356,14 +357,14 @@ mod tests {
 
     #[test]
     fn one_that_was_deleted_comes_back_with_a_restored_server() {
-        let mut store = Store::new("gw-1");
+        let mut store = empty();
         let device = found("a", "gw-1", "u1", 2);
         store.offer(&device, Seen::Listed);
         let doubt = store.doubt(&device.key).unwrap();
         store.judged(&doubt, &Verdict::Deleted);
         let Offered::Doubtful(doubt) = store.offer(&device, Seen::Listed) else { panic!("it is not doubted") };
         assert_eq!(names(&store), [""; 0]);
-        assert_eq!(store.settle(&doubt, &device), Offered::Back);
+        assert_eq!(store.settle(&doubt, &device), Offered::New);
         assert_eq!(store.offer(&device, Seen::Listed), Offered::Same);
     }
 }
