@@ -11,7 +11,7 @@ use std::{
 };
 
 use fieldgate_crds::{DeviceStatus, condition};
-use mapper_api::{Decoded, PointId, Value};
+use mapper_api::{Decoded, ErrorKind, PointId, Value};
 use tokio::time::Instant;
 
 use super::{
@@ -100,7 +100,7 @@ impl Observer for Fan {
 
     fn failed(&self, at: Stamp, points: &[PointId], failure: &Failure, misses: u32) {
         self.lane.failed(at, points, failure, misses);
-        self.watch.failed(points, failure.kind, &failure.message, self.lane.offline());
+        self.watch.failed(points, failure, self.lane.offline(), self.lane.is_silent(failure, misses));
     }
 
     fn skipped(&self, periods: u64) {
@@ -119,7 +119,7 @@ impl Writer for Lines {
         match self.with(|buses| buses.write(device, values)) {
             Some(outcome) => outcome.await,
             None => WriteOutcome::NotSent(Failure {
-                kind: mapper_api::ErrorKind::Unreachable,
+                kind: ErrorKind::Unreachable,
                 message: "the bridge is stopping".into(),
             }),
         }
@@ -371,12 +371,21 @@ impl Entry {
             facts.reachable = Some(Ok(()));
             facts.rejected = Some(seen.map_or_else(|| "no property was given".to_owned(), words));
         }
-        // Of a device that is never read only a write tells that it is there.
-        let answered = |sync: &Sync| matches!(sync, Sync::Unverified | Sync::Refused(_));
-        if device.properties.iter().all(|property| !property.access.can_read())
-            && facts.sync.iter().any(|(_, sync)| answered(sync))
-        {
-            facts.reachable = Some(Ok(()));
+        // Of a device that is never read only a write tells whether it is there.
+        if device.properties.iter().all(|property| !property.access.can_read()) {
+            let answers = facts.sync.iter().filter_map(|(_, sync)| match sync {
+                Sync::Failed(failure) if failure.kind != ErrorKind::Rejected => Some(Err(failure)),
+                Sync::Unverified | Sync::Refused(_) | Sync::Failed(_) => Some(Ok(())),
+                _ => None,
+            });
+            match answers.min_by_key(Result::is_err) {
+                Some(Ok(())) => facts.reachable = Some(Ok(())),
+                Some(Err(failure)) => {
+                    (facts.reachable, facts.words) =
+                        (Some(Err(failure.kind.reason())), failure.message.as_str().into());
+                }
+                None => facts.unasked = facts.sync.is_empty(),
+            }
         }
         let found = |point: PointId| {
             let (property, seen) = (device.property(point), &view.properties[usize::from(point)]);

@@ -55,8 +55,10 @@ struct Inner {
     synced: Vec<Option<bool>>,
     filters: Vec<Filter>,
     availability: Availability,
-    /// Exchanges in a row that failed, whoever is to blame.
+    /// Exchanges without an answer since the last good value, whoever is to blame.
     failures: u32,
+    /// The same since the last answer of any kind.
+    unanswered: u32,
     values: Vec<u8>,
     bad: Vec<u8>,
 }
@@ -107,6 +109,7 @@ impl Lane {
             filters: vec![Filter::default(); device.properties.len()],
             availability: Availability { offline: Some("notRead"), since: Stamp::now() },
             failures: 0,
+            unanswered: 0,
             values: Vec::new(),
             bad: Vec::new(),
         };
@@ -116,7 +119,7 @@ impl Lane {
         {
             let old = lock(&before.inner);
             inner.availability = old.availability;
-            inner.failures = old.failures;
+            (inner.failures, inner.unanswered) = (old.failures, old.unanswered);
             for (point, property) in device.properties.iter().enumerate() {
                 let old_point = before.device.properties.iter().position(|p| p.name == property.name);
                 let same = was.property(&property.name) == is.property(&property.name);
@@ -160,6 +163,16 @@ impl Lane {
     /// Why it is offline; none while it is online.
     pub fn offline(&self) -> Option<&'static str> {
         lock(&self.inner).availability.offline
+    }
+
+    /// Whether it gives no answer any more, not even a refusal; `misses` as in [`Observer::failed`].
+    pub fn is_silent(&self, failure: &Failure, misses: u32) -> bool {
+        self.is_gone(failure, misses.max(lock(&self.inner).unanswered))
+    }
+
+    /// What cannot be opened cannot answer: no need to count.
+    fn is_gone(&self, failure: &Failure, misses: u32) -> bool {
+        failure.kind == ErrorKind::Unreachable || misses >= self.core.options.offline_after
     }
 
     /// What is known now.
@@ -330,6 +343,7 @@ impl Observer for Lane {
                 }
             }
         }
+        inner.unanswered = 0;
         if good {
             inner.failures = 0;
             self.set_availability(inner, None, at);
@@ -364,11 +378,9 @@ impl Observer for Lane {
         }
         if failure.kind != ErrorKind::BadData {
             inner.failures = inner.failures.saturating_add(1);
+            inner.unanswered = inner.unanswered.saturating_add(1);
         }
-        // What cannot be opened cannot answer: no need to count.
-        let gone =
-            failure.kind == ErrorKind::Unreachable || misses.max(inner.failures) >= self.core.options.offline_after;
-        if gone {
+        if self.is_gone(failure, misses.max(inner.failures)) {
             self.set_availability(inner, Some(reason), at);
         }
         if passed > 0 {
