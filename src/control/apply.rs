@@ -45,8 +45,13 @@ pub struct Fleet {
     touched: Arc<Touched>,
 }
 
-/// The buses, shared by the fleet and its keepers; none once stopped.
-struct Lines(Mutex<Option<Buses>>);
+/// The way to the devices, shared by the fleet and its keepers.
+struct Lines {
+    /// None once stopped.
+    buses: Mutex<Option<Buses>>,
+    /// Whether another bridge serves the devices is known there.
+    data: DataPath,
+}
 
 /// One wanted device.
 struct Entry {
@@ -110,7 +115,7 @@ impl Observer for Fan {
 
 impl Lines {
     fn with<T>(&self, act: impl FnOnce(&mut Buses) -> T) -> Option<T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(act)
+        self.buses.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(act)
     }
 }
 
@@ -124,12 +129,20 @@ impl Writer for Lines {
             }),
         }
     }
+
+    fn stands_back(&self) -> bool {
+        self.data.stands_back()
+    }
+
+    async fn alone(&self) {
+        self.data.alone().await;
+    }
 }
 
 impl Fleet {
     /// A fleet without devices.
     pub fn new(buses: Buses, data: DataPath) -> Arc<Self> {
-        let lines = Arc::new(Lines(Mutex::new(Some(buses))));
+        let lines = Arc::new(Lines { buses: Mutex::new(Some(buses)), data: data.clone() });
         Arc::new(Self { lines, data, entries: Mutex::default(), left: AtomicU64::new(0), touched: Arc::default() })
     }
 
@@ -248,6 +261,10 @@ impl Fleet {
             return;
         }
         let id = &device.id;
+        if self.data.stands_back() {
+            tracing::info!(device = %id, "Safe values not written: another bridge of this node serves it.");
+            return;
+        }
         let number = self.left.fetch_add(1, Ordering::Relaxed);
         let at = DeviceId::new(&id.namespace, &format!("{} (leaving, {number})", id.name));
         let member =
@@ -262,7 +279,9 @@ impl Fleet {
         tokio::spawn(async move {
             // Another node, or another name for the same device, may have written since then.
             let same = |entry: &Entry| entry.running.as_ref().is_some_and(|now| is_reached_alike(&now.device, &device));
-            let replaced = || moved || fleet.upgrade().is_none_or(|fleet| fleet.entries().values().any(same));
+            let replaced = || {
+                moved || lines.stands_back() || fleet.upgrade().is_none_or(|fleet| fleet.entries().values().any(same))
+            };
             write_safe(&device, &at, first, &*lines, replaced).await;
             lines.with(|buses| buses.leave(&at));
         });
@@ -284,7 +303,7 @@ impl Fleet {
 
     /// Ends all buses, each after the sequence in flight.
     pub async fn stop(&self) {
-        let buses = self.lines.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let buses = self.lines.buses.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(buses) = buses {
             buses.stop().await;
         }

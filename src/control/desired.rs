@@ -145,6 +145,11 @@ impl Keeping {
         !self.writing && self.sync != Sync::Unverified && self.begin()
     }
 
+    /// The write that was asked for is not done now: the next read decides anew.
+    pub fn postpone(&mut self) {
+        self.writing = false;
+    }
+
     fn begin(&mut self) -> bool {
         self.writing = true;
         if !matches!(self.sync, Sync::Mismatch(_) | Sync::Refused(_) | Sync::Failed(_)) {
