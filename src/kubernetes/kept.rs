@@ -66,7 +66,7 @@ impl Kept {
     /// within a runtime.
     ///
     /// # Errors
-    /// The folder cannot be created, or the file in it cannot be read.
+    /// The folder cannot be created, or the file in it cannot be opened.
     pub fn open(folder: &Path) -> io::Result<(Self, Vec<KeptObject>, Vec<String>)> {
         let (store, damage) = Store::open(folder)?;
         let objects = store.set().iter().map(|(key, text)| KeptObject {
