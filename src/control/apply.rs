@@ -203,10 +203,7 @@ impl Fleet {
         for (id, device) in &catalog.devices {
             let entry = entries.entry(id.clone()).or_insert_with(|| self.entry(id));
             let generation = catalog.generation(id);
-            let refused = device
-                .as_ref()
-                .err()
-                .map(|issues| ("Config", issues.iter().map(Issue::said).collect::<Vec<_>>().join("; ")));
+            let refused = device.as_ref().err().map(|issues| Issue::refused(issues));
             if entry.refused != refused
                 && let Some((_, message)) = &refused
             {

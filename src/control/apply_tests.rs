@@ -181,6 +181,21 @@ async fn a_value_with_report_every_touches_once_an_interval() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_reason_says_whether_a_spec_is_wrong_or_only_not_supported() {
+    let mut rig = Rig::new();
+    let unsupported = blind("").replace("bool", "bytes, size: 4");
+    for (text, reason) in [
+        (unsupported.clone(), "Unsupported"),
+        (blind("desired: maybe,"), "Config"),
+        (unsupported.replace("register: 1", "register: none"), "Config"),
+    ] {
+        rig.apply(&[text]);
+        assert_eq!(rig.reasons()[0], format!("Accepted=False/{reason}"), "{:?}", rig.account().status.conditions[0]);
+        assert_eq!(rig.reasons()[3], format!("Ready=False/{reason}"));
+    }
+}
+
 /// An answer in which every property is refused.
 fn refusals() -> Vec<Decoded> {
     (0..26).map(|point| Decoded { point, result: Err(Refusal::rejected("illegalDataAddress")) }).collect()
