@@ -1,6 +1,15 @@
 //! What advertisements of known formats say. Pure; one file a format, each from its public specification. Nothing here
 //! remembers: replays and repetitions are told apart by who keeps the counters.
 
+mod altbeacon;
+mod eddystone;
+mod ibeacon;
+mod measures;
+mod record;
+mod ruuvi;
+#[cfg(test)]
+mod vectors;
+
 use std::borrow::Cow;
 
 use mapper_api::Value;
@@ -92,7 +101,12 @@ pub type Heard = Option<Result<Message, Trouble>>;
 type Decode = fn(&Advert, Option<&Key>) -> Heard;
 
 /// Every format's decoder.
-const DECODERS: &[(Format, Decode)] = &[];
+const DECODERS: &[(Format, Decode)] = &[
+    (Format::Ruuvi, ruuvi::decode),
+    (Format::IBeacon, ibeacon::decode),
+    (Format::Eddystone, eddystone::decode),
+    (Format::AltBeacon, altbeacon::decode),
+];
 
 /// What each format makes of an advertisement. Most are of one format or none.
 pub fn decode(advert: &Advert, key: Option<&Key>) -> Vec<(Format, Result<Message, Trouble>)> {
