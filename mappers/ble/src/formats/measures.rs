@@ -10,6 +10,20 @@ pub(crate) type Name = (&'static str, &'static str);
 pub(crate) const TEMPERATURE: Name = ("temperature", "°C");
 pub(crate) const HUMIDITY: Name = ("humidity", "%");
 pub(crate) const PRESSURE: Name = ("pressure", "hPa");
+pub(crate) const BATTERY_LEVEL: Name = ("batteryLevel", "%");
+pub(crate) const TEMPERATURE_ALARM: Name = ("temperatureAlarm", "°C");
+pub(crate) const TEMPERATURE_ALARM_LOW: Name = ("temperatureAlarmLow", "°C");
+pub(crate) const POWER_ON: Name = ("powerOn", "");
+pub(crate) const POWER: Name = ("power", "W");
+pub(crate) const PROBLEM: Name = ("problem", "");
+pub(crate) const OPENING: Name = ("opening", "");
+pub(crate) const LEFT_OPEN: Name = ("leftOpen", "");
+pub(crate) const MOTION: Name = ("motion", "");
+pub(crate) const MOVING: Name = ("moving", "");
+pub(crate) const LIGHT: Name = ("light", "");
+pub(crate) const LIGHT_LEVEL: Name = ("lightLevel", "");
+pub(crate) const PRESSES: Name = ("presses", "");
+pub(crate) const POSITION: Name = ("position", "%");
 pub(crate) const BATTERY_VOLTAGE: Name = ("batteryVoltage", "V");
 pub(crate) const TX_POWER: Name = ("txPower", "dBm");
 pub(crate) const ACCELERATION_X: Name = ("accelerationX", "m/s²");
@@ -45,9 +59,13 @@ pub(crate) struct Measures(pub Vec<Measure>);
 
 impl Measures {
     /// Adds a value of this name and unit.
-    pub fn add(&mut self, (name, unit): Name, value: impl Into<Value>) {
-        let before = self.0.iter().filter(|measure| measure.name == name).count();
-        let index = u8::try_from(before + 1).unwrap_or(u8::MAX);
+    pub fn add(&mut self, name: Name, value: impl Into<Value>) {
+        let before = self.0.iter().filter(|measure| measure.name == name.0).count();
+        self.add_at(name, u8::try_from(before + 1).unwrap_or(u8::MAX), value);
+    }
+
+    /// Adds a value that has a place of its own among those of its name, such as the number of a probe.
+    pub fn add_at(&mut self, (name, unit): Name, index: u8, value: impl Into<Value>) {
         self.0.push(Measure { name, index, value: value.into(), unit });
     }
 

@@ -3,10 +3,12 @@
 
 mod altbeacon;
 mod eddystone;
+mod govee;
 mod ibeacon;
 mod measures;
 mod record;
 mod ruuvi;
+mod switchbot;
 #[cfg(test)]
 mod vectors;
 
@@ -103,6 +105,8 @@ type Decode = fn(&Advert, Option<&Key>) -> Heard;
 /// Every format's decoder.
 const DECODERS: &[(Format, Decode)] = &[
     (Format::Ruuvi, ruuvi::decode),
+    (Format::Govee, govee::decode),
+    (Format::SwitchBot, switchbot::decode),
     (Format::IBeacon, ibeacon::decode),
     (Format::Eddystone, eddystone::decode),
     (Format::AltBeacon, altbeacon::decode),

@@ -33,7 +33,7 @@ fn format_3(mut data: Record) -> Option<Message> {
     let [humidity, whole, hundredths] = data.next()?;
     // Sign and magnitude. The specification gives no value for "not available"; a fraction of 100 is none.
     let temperature = f64::from(u16::from(whole & 0x7f) * 100 + u16::from(hundredths)) / 100.0;
-    let temperature = if whole & 0x80 == 0 { temperature } else { -temperature };
+    let temperature = if whole & 0x80 == 0 || temperature == 0.0 { temperature } else { -temperature };
     out.add_some(measures::TEMPERATURE, (hundredths < 100).then_some(temperature));
     out.add(measures::HUMIDITY, f64::from(humidity) / 2.0);
     out.add(measures::PRESSURE, pascals(u16::from_be_bytes(data.next()?)));
@@ -62,7 +62,7 @@ fn format_6(mut data: Record) -> Option<Message> {
     let mut out = Measures::default();
     climate(&mut data, &mut out)?;
     out.add_some(measures::PM25, particles(data.next()?));
-    out.add_some(measures::CO2, known(u16::from_be_bytes(data.next()?)));
+    out.add_some(measures::CO2, known(u16::from_be_bytes(data.next()?)).map(f64::from));
     let [voc, nox, light, _reserved, sequence, flags] = data.next()?;
     gases(voc, nox, flags, &mut out);
     out.add_some(measures::ILLUMINANCE, (light != u8::MAX).then(|| logarithmic(light)));
@@ -78,7 +78,7 @@ fn format_e1(mut data: Record) -> Option<Message> {
     for name in [measures::PM1, measures::PM25, measures::PM4, measures::PM10] {
         out.add_some(name, particles(data.next()?));
     }
-    out.add_some(measures::CO2, known(u16::from_be_bytes(data.next()?)));
+    out.add_some(measures::CO2, known(u16::from_be_bytes(data.next()?)).map(f64::from));
     let [voc, nox] = data.next()?;
     let light = three(data.next()?);
     data.next::<3>()?; // reserved
