@@ -5,7 +5,8 @@
 
 use super::{
     Format, Heard, Key, Message,
-    measures::{self, Measures},
+    measures::Measures,
+    names,
     record::{Record, hex, wrong_length},
 };
 use crate::advert::Advert;
@@ -21,9 +22,9 @@ pub fn decode(advert: &Advert, _key: Option<&Key>) -> Heard {
 
 fn beacon(mut data: Record) -> Option<Message> {
     let mut out = Measures::default();
-    out.add(measures::BEACON_ID, hex(&data.next::<20>()?));
-    out.add(measures::MEASURED_POWER, i8::from_be_bytes(data.next()?));
-    out.add(measures::MANUFACTURER_RESERVED, data.byte()?);
+    out.add(names::BEACON_ID, hex(&data.next::<20>()?));
+    out.add(names::MEASURED_POWER, i8::from_be_bytes(data.next()?));
+    out.add(names::MANUFACTURER_RESERVED, data.byte()?);
     data.0.is_empty().then(|| out.message(Format::AltBeacon))
 }
 

@@ -5,7 +5,8 @@
 
 use super::{
     Format, Heard, Key, Message, Trouble,
-    measures::{self, Measures},
+    measures::Measures,
+    names,
     record::{Record, hex, malformed, wrong_length},
 };
 use crate::advert::{Advert, short};
@@ -40,9 +41,9 @@ pub fn decode(advert: &Advert, _key: Option<&Key>) -> Heard {
 fn uid(mut data: Record) -> Option<Message> {
     let mut out = Measures::default();
     let power = i8::from_be_bytes(data.next()?);
-    out.add(measures::NAMESPACE, hex(&data.next::<10>()?));
-    out.add(measures::INSTANCE, hex(&data.next::<6>()?));
-    out.add(measures::TX_POWER, power);
+    out.add(names::NAMESPACE, hex(&data.next::<10>()?));
+    out.add(names::INSTANCE, hex(&data.next::<6>()?));
+    out.add(names::TX_POWER, power);
     matches!(data.0.len(), 0 | 2).then(|| out.message(Format::Eddystone))
 }
 
@@ -63,8 +64,8 @@ fn url(mut data: Record) -> Option<Result<Message, Trouble>> {
         }
     }
     let mut out = Measures::default();
-    out.add(measures::URL, text);
-    out.add(measures::TX_POWER, power);
+    out.add(names::URL, text);
+    out.add(names::TX_POWER, power);
     Some(Ok(out.message(Format::Eddystone)))
 }
 
@@ -81,19 +82,19 @@ fn telemetry(mut data: Record) -> Option<Result<Message, Trouble>> {
     }
     let mut out = Measures::default();
     let millivolts = u16::from_be_bytes(data.next()?);
-    out.add_some(measures::BATTERY_VOLTAGE, (millivolts != 0).then(|| f64::from(millivolts) / 1000.0));
+    out.add_some(names::BATTERY_VOLTAGE, (millivolts != 0).then(|| f64::from(millivolts) / 1000.0));
     let temperature = i16::from_be_bytes(data.next()?);
-    out.add_some(measures::TEMPERATURE, (temperature != NO_TEMPERATURE).then(|| f64::from(temperature) / 256.0));
-    out.add(measures::ADVERTISING_COUNT, u32::from_be_bytes(data.next()?));
-    out.add(measures::UPTIME, f64::from(u32::from_be_bytes(data.next()?)) / 10.0);
+    out.add_some(names::TEMPERATURE, (temperature != NO_TEMPERATURE).then(|| f64::from(temperature) / 256.0));
+    out.add(names::ADVERTISING_COUNT, u32::from_be_bytes(data.next()?));
+    out.add(names::UPTIME, f64::from(u32::from_be_bytes(data.next()?)) / 10.0);
     data.0.is_empty().then(|| Ok(out.message(Format::Eddystone)))
 }
 
 fn ephemeral(mut data: Record) -> Option<Message> {
     let mut out = Measures::default();
     let power = i8::from_be_bytes(data.next()?);
-    out.add(measures::EPHEMERAL_ID, hex(&data.next::<8>()?));
-    out.add(measures::TX_POWER, power);
+    out.add(names::EPHEMERAL_ID, hex(&data.next::<8>()?));
+    out.add(names::TX_POWER, power);
     data.0.is_empty().then(|| out.message(Format::Eddystone))
 }
 

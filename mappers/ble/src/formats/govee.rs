@@ -7,7 +7,8 @@
 
 use super::{
     Format, Heard, Key, Message,
-    measures::{self, Measures},
+    measures::Measures,
+    names,
     record::{Record, malformed},
 };
 use crate::advert::{Advert, short};
@@ -117,22 +118,22 @@ fn read(layout: Layout, data: &[u8]) -> Option<Message> {
             let co2 = f64::from(u16::from_be_bytes(data.next()?));
             if data.byte()? == 0 {
                 climate(u32::from_be_bytes([0, a, b, c]), 23, &mut out, 1);
-                out.add(measures::CO2, co2);
+                out.add(names::CO2, co2);
             }
         }
         Layout::Particles(place) => {
             let raw = u32::from_be_bytes(from(place)?.next()?);
             // A thousandth part more than the 24 bits of the others: the particles.
             let magnitude = raw & 0x7fff_ffff;
-            climate(magnitude / 1000 | raw >> 31 << 23, 23, &mut out, 1);
-            out.add(measures::PM25, f64::from(magnitude % 1000));
+            climate(magnitude / 1000 | (raw >> 31) << 23, 23, &mut out, 1);
+            out.add(names::PM25, f64::from(magnitude % 1000));
         }
         Layout::Plain(place) => {
             let mut data = from(place)?;
             let temperature = f64::from(i16::from_le_bytes(data.next()?)) / 100.0;
             let humidity = f64::from(u16::from_le_bytes(data.next()?)) / 100.0;
             measured(temperature, humidity, &mut out, 1);
-            out.add(measures::BATTERY_LEVEL, f64::from(data.byte()?));
+            out.add(names::BATTERY_LEVEL, f64::from(data.byte()?));
         }
         Layout::Probes { count, between } => {
             let mut data = from(8)?;
@@ -165,7 +166,7 @@ fn packed(mut data: Record, index: u8, out: &mut Measures) -> Option<()> {
     if battery & 0x80 == 0 {
         climate(u32::from_be_bytes([0, a, b, c]), 23, out, index);
     }
-    out.add_at(measures::BATTERY_LEVEL, index, f64::from(battery & 0x7f));
+    out.add_at(names::BATTERY_LEVEL, index, f64::from(battery & 0x7f));
     Some(())
 }
 
@@ -180,14 +181,14 @@ fn climate(raw: u32, sign: u32, out: &mut Measures, index: u8) {
 /// What is beyond every sensor's range was not measured.
 fn measured(temperature: f64, humidity: f64, out: &mut Measures, index: u8) {
     if (-40.0..=100.0).contains(&temperature) && humidity <= 100.0 {
-        out.add_at(measures::TEMPERATURE, index, temperature);
-        out.add_at(measures::HUMIDITY, index, humidity);
+        out.add_at(names::TEMPERATURE, index, temperature);
+        out.add_at(names::HUMIDITY, index, humidity);
     }
 }
 
 /// A probe and its alarm in hundredths of a degree; a negative one is not plugged in, or not set.
 fn alarmed(data: &mut Record, probe: u8, out: &mut Measures) -> Option<()> {
-    for name in [measures::TEMPERATURE, measures::TEMPERATURE_ALARM] {
+    for name in [names::TEMPERATURE, names::TEMPERATURE_ALARM] {
         let raw = i16::from_be_bytes(data.next()?);
         if raw >= 0 {
             out.add_at(name, probe, f64::from(raw) / 100.0);
@@ -208,7 +209,7 @@ fn six(data: &[u8], out: &mut Measures) -> Option<()> {
     let mut data = Record(data.get(5..)?);
     for probe in [first, first + 1] {
         let plugged = select >> (probe - 1) & 1 == 1;
-        for name in [measures::TEMPERATURE, measures::TEMPERATURE_ALARM_LOW, measures::TEMPERATURE_ALARM] {
+        for name in [names::TEMPERATURE, names::TEMPERATURE_ALARM_LOW, names::TEMPERATURE_ALARM] {
             let raw = i16::from_le_bytes(data.next()?);
             if plugged && raw >= 0 {
                 out.add_at(name, probe, f64::from(raw));
@@ -216,7 +217,7 @@ fn six(data: &[u8], out: &mut Measures) -> Option<()> {
         }
         data.byte()?;
     }
-    out.add(measures::BATTERY_LEVEL, f64::from(battery & 0x7f));
+    out.add(names::BATTERY_LEVEL, f64::from(battery & 0x7f));
     Some(())
 }
 

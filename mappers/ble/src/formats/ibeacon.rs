@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use super::{
     Format, Heard, Key,
-    measures::{self, Measures},
+    measures::Measures,
+    names,
     record::{Record, wrong_length},
 };
 use crate::advert::Advert;
@@ -30,10 +31,10 @@ pub fn decode(advert: &Advert, _key: Option<&Key>) -> Heard {
 fn beacon(mut data: Record) -> Measures {
     let mut out = Measures::default();
     if let (Some(uuid), Some(major), Some(minor), Some(power)) = (data.next(), data.next(), data.next(), data.next()) {
-        out.add(measures::UUID, Uuid::from_bytes(uuid).to_string());
-        out.add(measures::MAJOR, u16::from_be_bytes(major));
-        out.add(measures::MINOR, u16::from_be_bytes(minor));
-        out.add(measures::MEASURED_POWER, i8::from_be_bytes(power));
+        out.add(names::UUID, Uuid::from_bytes(uuid).to_string());
+        out.add(names::MAJOR, u16::from_be_bytes(major));
+        out.add(names::MINOR, u16::from_be_bytes(minor));
+        out.add(names::MEASURED_POWER, i8::from_be_bytes(power));
     }
     out
 }

@@ -5,7 +5,8 @@
 
 use super::{
     Format, Heard, Key, Message,
-    measures::{self, Measures},
+    measures::Measures,
+    names,
     record::{Record, malformed, wrong_length},
 };
 use crate::advert::Advert;
@@ -34,11 +35,11 @@ fn format_3(mut data: Record) -> Option<Message> {
     // Sign and magnitude. The specification gives no value for "not available"; a fraction of 100 is none.
     let temperature = f64::from(u16::from(whole & 0x7f) * 100 + u16::from(hundredths)) / 100.0;
     let temperature = if whole & 0x80 == 0 || temperature == 0.0 { temperature } else { -temperature };
-    out.add_some(measures::TEMPERATURE, (hundredths < 100).then_some(temperature));
-    out.add(measures::HUMIDITY, f64::from(humidity) / 2.0);
-    out.add(measures::PRESSURE, pascals(u16::from_be_bytes(data.next()?)));
+    out.add_some(names::TEMPERATURE, (hundredths < 100).then_some(temperature));
+    out.add(names::HUMIDITY, f64::from(humidity) / 2.0);
+    out.add(names::PRESSURE, pascals(u16::from_be_bytes(data.next()?)));
     acceleration(&mut data, &mut out)?;
-    out.add(measures::BATTERY_VOLTAGE, f64::from(u16::from_be_bytes(data.next()?)) / 1000.0);
+    out.add(names::BATTERY_VOLTAGE, f64::from(u16::from_be_bytes(data.next()?)) / 1000.0);
     Some(out.message(Format::Ruuvi))
 }
 
@@ -48,11 +49,11 @@ fn format_5(mut data: Record) -> Option<Message> {
     acceleration(&mut data, &mut out)?;
     let power = u16::from_be_bytes(data.next()?);
     let (battery, tx) = (power >> 5, power & 0x1f);
-    out.add_some(measures::BATTERY_VOLTAGE, (battery != 0x7ff).then(|| f64::from(battery + 1600) / 1000.0));
-    out.add_some(measures::TX_POWER, (tx != 0x1f).then(|| i64::from(tx) * 2 - 40).map(mapper_api::Value::Int));
-    out.add_some(measures::MOVEMENT_COUNTER, Some(data.byte()?).filter(|n| *n != u8::MAX));
+    out.add_some(names::BATTERY_VOLTAGE, (battery != 0x7ff).then(|| f64::from(battery + 1600) / 1000.0));
+    out.add_some(names::TX_POWER, (tx != 0x1f).then(|| i64::from(tx) * 2 - 40).map(mapper_api::Value::Int));
+    out.add_some(names::MOVEMENT_COUNTER, Some(data.byte()?).filter(|n| *n != u8::MAX));
     let sequence = known(u16::from_be_bytes(data.next()?));
-    out.add_some(measures::SEQUENCE, sequence);
+    out.add_some(names::MEASUREMENT_SEQUENCE, sequence);
     data.next::<6>()?; // its own address once more
     let [_, low] = sequence.unwrap_or_default().to_be_bytes();
     Some(Message { packet: sequence.map(|_| low), ..out.message(Format::Ruuvi) })
@@ -61,13 +62,13 @@ fn format_5(mut data: Record) -> Option<Message> {
 fn format_6(mut data: Record) -> Option<Message> {
     let mut out = Measures::default();
     climate(&mut data, &mut out)?;
-    out.add_some(measures::PM25, particles(data.next()?));
-    out.add_some(measures::CO2, known(u16::from_be_bytes(data.next()?)).map(f64::from));
+    out.add_some(names::PM25, particles(data.next()?));
+    out.add_some(names::CO2, known(u16::from_be_bytes(data.next()?)).map(f64::from));
     let [voc, nox, light, _reserved, sequence, flags] = data.next()?;
     gases(voc, nox, flags, &mut out);
-    out.add_some(measures::ILLUMINANCE, (light != u8::MAX).then(|| logarithmic(light)));
-    out.add(measures::SEQUENCE, sequence);
-    out.add(measures::CALIBRATING, flags & 1 != 0);
+    out.add_some(names::ILLUMINANCE, (light != u8::MAX).then(|| logarithmic(light)));
+    out.add(names::MEASUREMENT_SEQUENCE, sequence);
+    out.add(names::CALIBRATING, flags & 1 != 0);
     data.next::<3>()?; // the end of its own address once more
     Some(Message { packet: Some(sequence), ..out.message(Format::Ruuvi) })
 }
@@ -75,19 +76,19 @@ fn format_6(mut data: Record) -> Option<Message> {
 fn format_e1(mut data: Record) -> Option<Message> {
     let mut out = Measures::default();
     climate(&mut data, &mut out)?;
-    for name in [measures::PM1, measures::PM25, measures::PM4, measures::PM10] {
+    for name in [names::PM1, names::PM25, names::PM4, names::PM10] {
         out.add_some(name, particles(data.next()?));
     }
-    out.add_some(measures::CO2, known(u16::from_be_bytes(data.next()?)).map(f64::from));
+    out.add_some(names::CO2, known(u16::from_be_bytes(data.next()?)).map(f64::from));
     let [voc, nox] = data.next()?;
     let light = three(data.next()?);
     data.next::<3>()?; // reserved
     let sequence = three(data.next()?);
     let flags = data.byte()?;
     gases(voc, nox, flags, &mut out);
-    out.add_some(measures::ILLUMINANCE, light.map(|n| f64::from(n) / 100.0));
-    out.add_some(measures::SEQUENCE, sequence);
-    out.add(measures::CALIBRATING, flags & 1 != 0);
+    out.add_some(names::ILLUMINANCE, light.map(|n| f64::from(n) / 100.0));
+    out.add_some(names::MEASUREMENT_SEQUENCE, sequence);
+    out.add(names::CALIBRATING, flags & 1 != 0);
     data.next::<11>()?; // reserved, and its own address once more
     let [.., low] = sequence.unwrap_or_default().to_be_bytes();
     Some(Message { packet: sequence.map(|_| low), ..out.message(Format::Ruuvi) })
@@ -96,15 +97,15 @@ fn format_e1(mut data: Record) -> Option<Message> {
 /// Temperature, humidity and pressure, as formats 5, 6 and E1 begin.
 fn climate(data: &mut Record, out: &mut Measures) -> Option<()> {
     let temperature = i16::from_be_bytes(data.next()?);
-    out.add_some(measures::TEMPERATURE, (temperature != i16::MIN).then(|| f64::from(temperature) / 200.0));
-    out.add_some(measures::HUMIDITY, known(u16::from_be_bytes(data.next()?)).map(|n| f64::from(n) / 400.0));
-    out.add_some(measures::PRESSURE, known(u16::from_be_bytes(data.next()?)).map(pascals));
+    out.add_some(names::TEMPERATURE, (temperature != i16::MIN).then(|| f64::from(temperature) / 200.0));
+    out.add_some(names::HUMIDITY, known(u16::from_be_bytes(data.next()?)).map(|n| f64::from(n) / 400.0));
+    out.add_some(names::PRESSURE, known(u16::from_be_bytes(data.next()?)).map(pascals));
     Some(())
 }
 
 /// Three axes in thousandths of the standard gravity, 9.80665 m/s².
 fn acceleration(data: &mut Record, out: &mut Measures) -> Option<()> {
-    for name in [measures::ACCELERATION_X, measures::ACCELERATION_Y, measures::ACCELERATION_Z] {
+    for name in [names::ACCELERATION_X, names::ACCELERATION_Y, names::ACCELERATION_Z] {
         let raw = i16::from_be_bytes(data.next()?);
         out.add_some(name, (raw != i16::MIN).then(|| f64::from(raw) * 980_665.0 / 1e8));
     }
@@ -113,7 +114,7 @@ fn acceleration(data: &mut Record, out: &mut Measures) -> Option<()> {
 
 /// Two indices of nine bits; the lowest one of each stands in the flags.
 fn gases(voc: u8, nox: u8, flags: u8, out: &mut Measures) {
-    for (name, high, low) in [(measures::VOC_INDEX, voc, flags >> 6 & 1), (measures::NOX_INDEX, nox, flags >> 7)] {
+    for (name, high, low) in [(names::VOC_INDEX, voc, flags >> 6 & 1), (names::NOX_INDEX, nox, flags >> 7)] {
         let index = u16::from(high) << 1 | u16::from(low);
         out.add_some(name, (index != 0x1ff).then_some(index));
     }

@@ -7,7 +7,8 @@
 
 use super::{
     Format, Heard, Key, Message, Trouble,
-    measures::{self, Measures},
+    measures::Measures,
+    names,
     record::{Record, malformed},
 };
 use crate::advert::{Advert, short};
@@ -54,7 +55,7 @@ fn read(service: &[u8], manufacturer: Option<&[u8]>) -> Result<Message, Trouble>
 }
 
 fn battery(service: &[u8], out: &mut Measures) -> Option<()> {
-    out.add(measures::BATTERY_LEVEL, f64::from(service.get(2)? & 0x7f));
+    out.add(names::BATTERY_LEVEL, f64::from(service.get(2)? & 0x7f));
     Some(())
 }
 
@@ -62,7 +63,7 @@ fn battery(service: &[u8], out: &mut Measures) -> Option<()> {
 fn bot(service: &[u8], out: &mut Measures) -> Option<()> {
     let status = *service.get(1)?;
     if status & 0x80 != 0 {
-        out.add(measures::POWER_ON, status & 0x40 == 0);
+        out.add(names::POWER_ON, status & 0x40 == 0);
     }
     battery(service, out)
 }
@@ -76,8 +77,8 @@ fn meter(service: &[u8], manufacturer: Option<&[u8]>, out: &mut Measures) -> Opt
     if tenths < 10 && humidity <= 100 && (tenths, degrees, humidity) != (0, 0, 0) {
         let temperature = f64::from(u16::from(degrees) * 10 + u16::from(tenths)) / 10.0;
         let above = whole & 0x80 != 0 || temperature == 0.0;
-        out.add(measures::TEMPERATURE, if above { temperature } else { -temperature });
-        out.add(measures::HUMIDITY, f64::from(humidity));
+        out.add(names::TEMPERATURE, if above { temperature } else { -temperature });
+        out.add(names::HUMIDITY, f64::from(humidity));
     }
     battery(service, out)
 }
@@ -85,26 +86,26 @@ fn meter(service: &[u8], manufacturer: Option<&[u8]>, out: &mut Measures) -> Opt
 fn meter_with_co2(service: &[u8], manufacturer: Option<&[u8]>, out: &mut Measures) -> Option<()> {
     meter(service, manufacturer, out)?;
     let co2 = u16::from_be_bytes(Record(manufacturer?.get(7..)?).next()?);
-    out.add_some(measures::CO2, (co2 <= MOST_CO2).then(|| f64::from(co2)));
+    out.add_some(names::CO2, (co2 <= MOST_CO2).then(|| f64::from(co2)));
     Some(())
 }
 
 fn contact(service: &[u8], out: &mut Measures) -> Option<()> {
     let [_, status, _, sensors, _, _, _, _, counts] = Record(service).next()?;
     let door = sensors >> 1 & 3;
-    out.add(measures::OPENING, door != 0);
-    out.add(measures::LEFT_OPEN, door == 2);
-    out.add(measures::MOTION, status & 0x40 != 0);
-    out.add(measures::LIGHT, sensors & 1 != 0);
-    out.add(measures::PRESSES, counts & 0x0f);
+    out.add(names::OPENING, door != 0);
+    out.add(names::LEFT_OPEN, door == 2);
+    out.add(names::MOTION, status & 0x40 != 0);
+    out.add(names::LIGHT, sensors & 1 != 0);
+    out.add(names::PRESSES, counts & 0x0f);
     battery(service, out)
 }
 
 fn motion(service: &[u8], out: &mut Measures) -> Option<()> {
     let [_, status, _, _, _, sensors] = Record(service).next()?;
-    out.add(measures::MOTION, status & 0x40 != 0);
+    out.add(names::MOTION, status & 0x40 != 0);
     out.add_some(
-        measures::LIGHT,
+        names::LIGHT,
         match sensors & 3 {
             1 => Some(false),
             2 => Some(true),
@@ -118,18 +119,18 @@ fn motion(service: &[u8], out: &mut Measures) -> Option<()> {
 fn curtain(service: &[u8], manufacturer: Option<&[u8]>, out: &mut Measures) -> Option<()> {
     let state = manufacturer.and_then(|data| data.get(2..)).unwrap_or_default();
     let [position, light] = Record(state).next().or_else(|| Record(service.get(3..)?).next())?;
-    out.add(measures::POSITION, f64::from((position & 0x7f).min(100)));
-    out.add(measures::MOVING, position & 0x80 != 0);
-    out.add(measures::LIGHT_LEVEL, light >> 4);
+    out.add(names::POSITION, f64::from((position & 0x7f).min(100)));
+    out.add(names::MOVING, position & 0x80 != 0);
+    out.add(names::LIGHT_LEVEL, light >> 4);
     battery(service, out)
 }
 
 fn plug(manufacturer: Option<&[u8]>, out: &mut Measures) -> Option<()> {
     let [_, state, _, _, high, low] = Record(manufacturer?).next()?;
-    out.add(measures::POWER_ON, state & 0x80 != 0);
+    out.add(names::POWER_ON, state & 0x80 != 0);
     let power = u16::from_be_bytes([high, low]);
-    out.add(measures::POWER, f64::from(power & 0x7fff) / 10.0);
-    out.add(measures::PROBLEM, power & 0x8000 != 0);
+    out.add(names::POWER, f64::from(power & 0x7fff) / 10.0);
+    out.add(names::PROBLEM, power & 0x8000 != 0);
     Some(())
 }
 
