@@ -3,4 +3,5 @@
 #![forbid(unsafe_code)]
 
 pub mod advert;
+pub mod characteristics;
 pub mod formats;

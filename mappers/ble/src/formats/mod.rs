@@ -6,16 +6,16 @@ mod bthome;
 mod eddystone;
 mod govee;
 mod ibeacon;
-mod measures;
+pub(crate) mod measures;
 pub mod names;
-mod record;
+pub(crate) mod record;
 mod ruuvi;
 #[cfg(test)]
 mod samples;
 mod seal;
 mod switchbot;
 #[cfg(test)]
-mod vectors;
+pub(crate) mod vectors;
 
 use std::borrow::Cow;
 
