@@ -5,3 +5,4 @@
 pub mod advert;
 pub mod characteristics;
 pub mod formats;
+pub mod rule;
