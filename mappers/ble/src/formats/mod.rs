@@ -1,6 +1,7 @@
 //! What advertisements of known formats say. Pure; one file a format, each from its public specification. Nothing here
 //! remembers: replays and repetitions are told apart by who keeps the counters.
 
+mod atc;
 mod bthome;
 mod measures;
 mod mibeacon;
@@ -144,7 +145,8 @@ pub type Heard = Option<Result<Message, Trouble>>;
 type Decode = fn(&Advert, Option<&Key>) -> Heard;
 
 /// Every format's decoder.
-const DECODERS: &[(Format, Decode)] = &[(Format::Bthome, bthome::decode), (Format::MiBeacon, mibeacon::decode)];
+const DECODERS: &[(Format, Decode)] =
+    &[(Format::Bthome, bthome::decode), (Format::MiBeacon, mibeacon::decode), (Format::Atc, atc::decode)];
 
 /// What each format makes of an advertisement. Most are of one format or none.
 pub fn decode(advert: &Advert, key: Option<&Key>) -> Vec<(Format, Result<Message, Trouble>)> {
