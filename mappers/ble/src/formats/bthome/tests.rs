@@ -69,8 +69,8 @@ const OBJECTS: &[(&str, &str)] = &[
     ("3A06", "button longTriplePress"),
     ("3A80", "button holdPress"),
     ("3A81", "button holdRelease"),
-    ("3B0002", "command toggle"),                                // own
-    ("3B020301FF", "command stepUp, commandArguments [01, ff]"), // own
+    ("3B0002", "command toggle"),                            // own
+    ("3B020301FF", "command stepUp, commandArguments 01ff"), // own
     ("3C0103", "dimmer rotateLeft, dimmerSteps 3"),
     ("3C020A", "dimmer rotateRight, dimmerSteps 10"),
     ("3D0960", "count 24585"),
@@ -96,7 +96,7 @@ const OBJECTS: &[(&str, &str)] = &[
     ("518756", "acceleration 22.151 m/s²"),
     ("528756", "gyroscope 22.151 °/s"),
     ("530C48656C6C6F20576F726C6421", "text Hello World!"),
-    ("540C48656C6C6F20576F726C6421", "raw [48, 65, 6c, 6c, 6f, 20, 57, 6f, 72, 6c, 64, 21]"),
+    ("540C48656C6C6F20576F726C6421", "raw 48656c6c6f20576f726c6421"),
     ("5587562A01", "volumeStorage 19551.879 L"),
     ("56E803", "conductivity 1000 µS/cm"),
     ("57EA", "temperature -22 °C"),
