@@ -11,8 +11,9 @@
 //! close before it, and a counter below 100 counts as a start only once the device has not been heard for ten seconds,
 //! which changing a battery takes. So nothing can be played back while a device that is often on air is on air. A
 //! device that is silent for long can still be imitated with its first hundred messages: that is the price for going
-//! on by itself after a change of battery. One that starts at any other number than near zero stays refused until it
-//! is beyond its last counter, or its memory is dropped (`ReplayGuard::default()`).
+//! on by itself after a change of battery; and after one, what was recorded before it is ahead again. A device that starts
+//! at any other number than near zero stays refused until it is beyond its last counter, or until its memory is dropped
+//! (`ReplayGuard::default()`), as must be done when it gets another key.
 //!
 //! **Packet number** (clear messages, and within authentic ones). A number ahead by less than 64 is news. The same or
 //! another is a repetition, or an older message overtaken by a newer one, if a message was heard in the last four
