@@ -5,4 +5,5 @@
 pub mod advert;
 pub mod characteristics;
 pub mod formats;
+pub mod replay_guard;
 pub mod rule;
