@@ -11,7 +11,7 @@ const MAC: &str = "54:48:E6:8F:80:A5";
 const KEY: &str = "231d39c1d7cc1ab1aee224cd096db932";
 
 /// Up to 0x46 the examples of <https://bthome.io/format/>, one a line of its tables; the ids after that, which were added
-/// since 2022, with bytes of ours. bthome-ble 3.25 reads every line the same way, but for the units of distances, small
+/// since 2022, with bytes of bthome-ble's tests (tests/test_parser_v2.py) or ours. bthome-ble 3.25 reads every line the same way, but for the units of distances, small
 /// volumes (here metres and litres) and masses in pounds.
 const OBJECTS: &[(&str, &str)] = &[
     ("0161", "batteryLevel 97 %"),
