@@ -3,4 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod advert;
+pub mod characteristics;
 pub mod formats;
+pub mod replay_guard;
+pub mod rule;
