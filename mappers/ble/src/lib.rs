@@ -4,3 +4,4 @@
 
 pub mod advert;
 pub mod formats;
+pub mod radio;
