@@ -9,7 +9,10 @@ use uuid::Uuid;
 use crate::{
     advert::{Mac, short},
     config::{self, Address, Endpoint, Figure, Mode, Pair, Secret, SecretRef},
-    formats::Format,
+    formats::{
+        Format,
+        names::{self, Kind},
+    },
     radio::{Spot, WriteKind},
     secrets::hexadecimal,
 };
@@ -278,12 +281,42 @@ impl Check<'_> {
     }
 
     fn reading(&mut self, name: &str) -> Option<Source> {
-        self.word("reading", name);
         self.own_order();
+        match names::find(name) {
+            Some(known) => self.kind(known),
+            None => self.unknown(name),
+        }
         let address = &self.point.address;
         let index = self.whole("index", address.index.unwrap_or(1), 1, 255)?;
         let index = u8::try_from(index).ok()?;
         Some(Source::Reading { name: name.to_owned(), index, format: address.format })
+    }
+
+    /// A type that holds each value of this kind as it is.
+    fn kind(&mut self, name: &names::Name) {
+        use DataType::{Bool, Bytes, Float16, Float32, Float64, String};
+        let data_type = self.point.data_type;
+        let float = matches!(data_type, Float16 | Float32 | Float64);
+        let (fits, what, accepted) = match name.kind {
+            Kind::Bool => (data_type == Bool || data_type.is_number() && !float, "true or false", "bool"),
+            Kind::Whole => (data_type.is_number(), "a whole number", "an integer type"),
+            Kind::Number => (float, "a number with decimals", "float32"),
+            Kind::Text => (data_type == String, "a text", "string"),
+            Kind::Bytes => (data_type == Bytes, "some bytes", "bytes"),
+        };
+        if !fits {
+            let message =
+                format!("{data_type} does not hold {}, which is {what}: {accepted} would be accepted", name.name);
+            self.refuse_property("type", message);
+        }
+    }
+
+    fn unknown(&mut self, name: &str) {
+        let distance = |known: &names::Name| strsim::osa_distance(name, known.name);
+        let nearest = names::ALL.iter().min_by_key(|known| distance(known)).filter(|known| distance(known) <= 3);
+        let hint = nearest.map(|known| format!("; did you mean {}?", known.name)).unwrap_or_default();
+        let known = "no format has this name; fieldgate scan ble shows what a device sends";
+        self.refuse("reading", format!("{name:?}: {known}{hint}"));
     }
 
     fn radio(&mut self, figure: Figure) -> Option<Source> {

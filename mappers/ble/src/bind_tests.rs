@@ -61,16 +61,23 @@ fn every_mistake_of_an_address_is_named_with_what_is_accepted() {
     };
     for (address, data_type, access, path, part) in [
         (json!({}), Int8, Access::Read, "", "one of reading, radio"),
-        (json!({ "reading": "a", "radio": "rssi" }), Int8, Access::Read, "", "reading and radio are given"),
-        (json!({ "reading": "Temp!" }), Int8, Access::Read, "reading", "camelCase"),
-        (json!({ "reading": "a", "index": 0 }), Int8, Access::Read, "index", "1..255"),
-        (json!({ "reading": "a", "format": "btHome" }), Int8, Access::Read, "format", "bthome"),
+        (json!({ "reading": "humidity", "radio": "rssi" }), Int8, Access::Read, "", "reading and radio are given"),
+        (json!({ "reading": "temprature" }), Float32, Access::Read, "reading", "did you mean temperature?"),
+        (json!({ "reading": "Temp!" }), Float32, Access::Read, "reading", "fieldgate scan ble"),
+        (json!({ "reading": "temperature" }), Int8, Access::Read, "type", "float32 would be"),
+        (json!({ "reading": "temperature" }), Bool, Access::Read, "type", "float32 would be"),
+        (json!({ "reading": "motion" }), Float32, Access::Read, "type", "bool would be"),
+        (json!({ "reading": "count" }), String, Access::Read, "type", "an integer type"),
+        (json!({ "reading": "text" }), Float32, Access::Read, "type", "string would be"),
+        (json!({ "reading": "raw" }), String, Access::Read, "type", "bytes would be"),
+        (json!({ "reading": "humidity", "index": 0 }), Int8, Access::Read, "index", "1..255"),
+        (json!({ "reading": "humidity", "format": "btHome" }), Int8, Access::Read, "format", "bthome"),
         (json!({ "radio": "rssi", "index": 2 }), Int8, Access::Read, "index", "belongs to reading"),
         (json!({ "radio": "rssi", "format": "atc" }), Int8, Access::Read, "format", "belongs to reading"),
         (json!({ "radio": "lqi" }), Int8, Access::Read, "radio", "txPower"),
         (json!({ "radio": "rssi" }), String, Access::Read, "type", "int8"),
         (json!({ "radio": "rssi" }), Bool, Access::Read, "type", "int8"),
-        (json!({ "reading": "a" }), Int8, Access::ReadWrite, "access", "only be read"),
+        (json!({ "reading": "humidity" }), Int8, Access::ReadWrite, "access", "only be read"),
         (json!({ "manufacturer": { "company": 65536 } }), Int8, Access::Read, "manufacturer.company", "0..65535"),
         (
             json!({ "manufacturer": { "company": 1, "offset": 253 } }),
@@ -116,7 +123,7 @@ fn every_mistake_of_an_address_is_named_with_what_is_accepted() {
         let found = errors.iter().find(|e| e.at != At::Endpoint && e.path == path && e.message.contains(part));
         assert!(found.is_some(), "{address}: {errors:?}");
     }
-    let address = json!({ "reading": "a" });
+    let address = json!({ "reading": "humidity" });
     let swapped = Point { order: ByteOrder::Dcba, ..point(&address, Uint16) };
     assert_eq!(bind(&mac(), vec![swapped]).err().unwrap()[0].path, "order");
 }

@@ -24,7 +24,7 @@ pub(crate) struct Sample {
     /// Values of its characteristics as hexadecimal digits, by the characteristic's UUID: `{"2a19": "64"}`.
     characteristics: BTreeMap<String, String>,
     /// The key that the advertisements are encrypted with, as 32 hexadecimal digits: a published one, never a key in use.
-    #[schemars(length(min = 32, max = 32))]
+    #[schemars(length(min = 24, max = 32))]
     bind_key: Option<String>,
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn stand_ins() -> Vec<Json> {
 pub(crate) fn replay(bound: &Bound, sample: &Json) -> Result<Vec<Decoded>, String> {
     let sample = Sample::deserialize(sample).map_err(|error| error.to_string())?;
     let key = match &sample.bind_key {
-        Some(text) => Some(key(text).ok_or("bindKey: 32 hexadecimal digits would be accepted")?),
+        Some(text) => Some(Key::from_hex(text).ok_or("bindKey: 32 hexadecimal digits would be accepted")?),
         None => None,
     };
     let mut out = Vec::new();
@@ -119,8 +119,4 @@ fn advert(given: &Advertisement) -> Result<Advert, String> {
 
 fn bytes(text: &str) -> Option<Vec<u8>> {
     hexadecimal(text).filter(|bytes| bytes.len() <= 512)
-}
-
-fn key(text: &str) -> Option<Key> {
-    Some(Key(hexadecimal(text)?.try_into().ok()?))
 }

@@ -10,13 +10,15 @@ use crate::{config::SecretRef, formats::Key, radio::Passkey};
 /// No secret is longer; a file that is was not meant.
 const LONGEST: u64 = 256;
 
-/// A key of 16 bytes.
+/// A key of a device's advertisements or of its private addresses.
 ///
 /// # Errors
 /// Unreachable, with the file and what is expected of it.
 pub(crate) fn key(folder: Option<&Path>, at: &SecretRef, what: &str) -> Result<Key> {
     let (path, text) = text(folder, at, what, "32 hexadecimal digits")?;
-    hexadecimal(&text).and_then(|bytes| bytes.try_into().ok()).map(Key).ok_or_else(|| {
+    // The short keys of old Xiaomi devices are for their advertisements alone.
+    let short = what == "irk" && text.len() < 32;
+    Key::from_hex(&text).filter(|_| !short).ok_or_else(|| {
         unreachable(format!("{what}: {} must hold 32 hexadecimal digits and nothing else", path.display()))
     })
 }
@@ -87,11 +89,13 @@ mod tests {
     fn a_wrong_or_missing_file_is_named_and_its_content_is_not() {
         let folder = folder("wrong");
         fs::write(folder.join("sensors/short"), "5ec7e7").unwrap();
+        fs::write(folder.join("sensors/old"), "5ec7e75ec7e75ec7e75ec7e7").unwrap();
         fs::write(folder.join("sensors/binary"), [0xff; 32]).unwrap();
         fs::write(folder.join("sensors/long"), "5ec7e75ec7e75ec7e75ec7e75ec7e75ec7e7").unwrap();
         for (error, parts) in [
             (key(Some(&folder), &at("gone"), "bindKey").unwrap_err(), ["bindKey", "sensors/gone", "32 hexadecimal"]),
             (key(Some(&folder), &at("short"), "irk").unwrap_err(), ["irk", "sensors/short", "32 hexadecimal"]),
+            (key(Some(&folder), &at("old"), "irk").unwrap_err(), ["irk", "sensors/old", "32 hexadecimal"]),
             (key(Some(&folder), &at("long"), "irk").unwrap_err(), ["irk", "sensors/long", "32 hexadecimal"]),
             (key(Some(&folder), &at("binary"), "irk").unwrap_err(), ["irk", "sensors/binary", "32 hexadecimal"]),
             (passkey(Some(&folder), &at("short")).unwrap_err(), ["passkey", "sensors/short", "six digits"]),
