@@ -14,6 +14,7 @@ mod plan;
 mod presence;
 pub mod radio;
 mod replay;
+pub mod replay_guard;
 mod request;
 mod scan;
 mod secrets;

@@ -1,14 +1,23 @@
 //! What advertisements of known formats say. Pure; one file a format, each from its public specification. Nothing here
 //! remembers: replays and repetitions are told apart by who keeps the counters.
 
+mod altbeacon;
 mod atc;
 mod bthome;
+mod eddystone;
+mod govee;
+mod ibeacon;
 mod measures;
 mod mibeacon;
 pub mod names;
+mod record;
+mod ruuvi;
 #[cfg(test)]
 mod samples;
 mod seal;
+mod switchbot;
+#[cfg(test)]
+mod vectors;
 
 use std::borrow::Cow;
 
@@ -145,8 +154,17 @@ pub type Heard = Option<Result<Message, Trouble>>;
 type Decode = fn(&Advert, Option<&Key>) -> Heard;
 
 /// Every format's decoder.
-const DECODERS: &[(Format, Decode)] =
-    &[(Format::Bthome, bthome::decode), (Format::MiBeacon, mibeacon::decode), (Format::Atc, atc::decode)];
+const DECODERS: &[(Format, Decode)] = &[
+    (Format::Bthome, bthome::decode),
+    (Format::MiBeacon, mibeacon::decode),
+    (Format::Atc, atc::decode),
+    (Format::Ruuvi, ruuvi::decode),
+    (Format::Govee, govee::decode),
+    (Format::SwitchBot, switchbot::decode),
+    (Format::IBeacon, ibeacon::decode),
+    (Format::Eddystone, eddystone::decode),
+    (Format::AltBeacon, altbeacon::decode),
+];
 
 /// What each format makes of an advertisement. Most are of one format or none.
 pub fn decode(advert: &Advert, key: Option<&Key>) -> Vec<(Format, Result<Message, Trouble>)> {
