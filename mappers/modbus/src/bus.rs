@@ -11,7 +11,6 @@ use tokio::{
 use tokio_modbus::{
     Slave,
     client::{Client, Context, rtu, tcp},
-    slave::SlaveContext,
 };
 use tokio_serial::{DataBits, FlowControl, SerialStream, StopBits};
 
@@ -35,15 +34,12 @@ const BABBLE: Duration = Duration::from_secs(1);
 /// An open serial line or TCP connection.
 pub struct ModbusBus {
     wire: Handle,
-    /// Encodes and decodes. Made anew after every failure, so that no byte of it is left behind in a buffer.
-    client: Context,
 }
 
 impl ModbusBus {
     /// A bus over anything that carries bytes; `line` tells framing and timing.
     pub fn attach(io: impl Io, line: Line) -> Self {
-        let wire = Handle::new(io, line);
-        Self { client: client(&wire), wire }
+        Self { wire: Handle::new(io, line) }
     }
 
     async fn ask(&mut self, request: &Request) -> Result<Answer> {
@@ -59,8 +55,8 @@ impl ModbusBus {
             sleep_until(free_at).await;
         }
         poll_fn(|cx| self.wire.wire().poll_begin(cx, expect)).await.map_err(|fault| error(request, fault))?;
-        self.client.set_slave(Slave(unit.id));
-        let mut call = pin!(self.client.call(what.pdu()));
+        let mut client = client(&self.wire, Slave(unit.id));
+        let mut call = pin!(client.call(what.pdu()));
         let starts = unit.timeout + unit.line.frame(what.request_len());
         let mut outcome = timeout(starts, &mut call).await;
         if outcome.is_err() && self.wire.wire().pending() > 0 {
@@ -92,11 +88,13 @@ impl ModbusBus {
     }
 }
 
-fn client(wire: &Handle) -> Context {
+/// Encodes and decodes one exchange. Kept, its two buffers would take 16 KiB of every connection (tokio-util's `Framed`),
+/// and after a failure bytes could be left behind in them; making it costs two allocations.
+fn client(wire: &Handle, unit: Slave) -> Context {
     let framing = wire.wire().line.framing;
     match framing {
-        Framing::Tcp => tcp::attach_slave(wire.clone(), Slave(0)),
-        Framing::Rtu => rtu::attach_slave(wire.clone(), Slave(0)),
+        Framing::Tcp => tcp::attach_slave(wire.clone(), unit),
+        Framing::Rtu => rtu::attach_slave(wire.clone(), unit),
     }
 }
 
@@ -115,11 +113,7 @@ fn lost(fault: Fault) -> Error {
 
 impl Bus<Modbus> for ModbusBus {
     async fn exchange(&mut self, request: &Request) -> Result<Answer> {
-        let outcome = self.ask(request).await;
-        if outcome.is_err() {
-            self.client = client(&self.wire);
-        }
-        outcome
+        self.ask(request).await
     }
 
     /// With framing `tcp` late answers are told apart by their transaction id. With `rtu` nothing tells them apart, so
