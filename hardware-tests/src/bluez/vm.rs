@@ -85,6 +85,14 @@ impl Vm {
         Ok(printed)
     }
 
+    /// How many match rules about BlueZ all programs have at the machine's bus, as it counts them.
+    pub fn match_rules(&self) -> Result<usize> {
+        let stats = "org.freedesktop.DBus.Debug.Stats.GetAllMatchRules";
+        let ask = "dbus-send --bus=unix:path=/run/dbus/system_bus_socket --print-reply --dest=org.freedesktop.DBus";
+        let printed = self.guest(&format!("{ask} /org/freedesktop/DBus {stats} | grep -c org.bluez"))?;
+        printed.trim().parse().with_context(|| format!("no number: {printed}"))
+    }
+
     /// SIGKILL to bluetoothd; returns when it is gone.
     pub fn kill_bluetoothd(&self) -> Result<()> {
         let left = self.guest("kill -9 $(pidof bluetoothd); while pidof bluetoothd; do sleep 0.1; done; echo gone")?;
