@@ -30,7 +30,7 @@ pub struct DeviceBus {
     hearing: Hearing,
     ear: Option<Listener>,
     link: Option<Connection>,
-    opened: Instant,
+    memory: Arc<Memory>,
     /// When a device that was never heard is given up; none once it was.
     give_up: Option<Instant>,
 }
@@ -68,7 +68,7 @@ pub(crate) async fn open(
         hearing: Hearing::new(device.clone(), key, memory.clone()),
         ear: None,
         link: None,
-        opened: Instant::now(),
+        memory: memory.clone(),
         give_up: None,
     };
     if device.connects {
@@ -117,13 +117,13 @@ impl DeviceBus {
     }
 
     fn heard(&mut self, Heard { advert, at, .. }: Heard) -> Option<Frame> {
-        let said = self.hearing.advert(advert, at.saturating_duration_since(self.opened))?;
+        let said = self.hearing.advert(advert, self.memory.time(at))?;
         self.give_up = None;
         Some(self.frame(said, at))
     }
 
     fn notified(&mut self, Notified { spot, value, at }: Notified) -> Frame {
-        self.hearing.notified(spot, at.saturating_duration_since(self.opened));
+        self.hearing.notified(spot, self.memory.time(at));
         self.frame(Said::Notified(spot, value), at)
     }
 

@@ -3,7 +3,7 @@
 
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -14,6 +14,7 @@ use crate::{
     memory::{Kept, Memory},
     presence::Presence,
     radio::Spot,
+    replay_guard::{ReplayGuard, Verdict},
     request::Said,
 };
 
@@ -27,6 +28,7 @@ pub(crate) struct Hearing {
     key: Option<Key>,
     memory: Arc<Memory>,
     presence: Presence,
+    guard: ReplayGuard,
     /// The one that has the name, and when it was heard last.
     kept_to: Option<(Mac, Duration)>,
     /// When a message was understood last, and when one that was not was told.
@@ -36,8 +38,9 @@ pub(crate) struct Hearing {
 
 impl Hearing {
     pub fn new(device: Arc<Device>, key: Option<Key>, memory: Arc<Memory>) -> Self {
-        let presence = Presence::new(memory.of(&device.id).known);
-        Self { device, key, memory, presence, kept_to: None, well: None, told: None }
+        let Kept { known, guard } = memory.of(&device.id);
+        let presence = Presence::new(known);
+        Self { device, key, memory, presence, guard, kept_to: None, well: None, told: None }
     }
 
     /// An advertisement was received at this time, counted from any fixed moment. None if nothing is to be told of it.
@@ -45,16 +48,34 @@ impl Hearing {
         if !self.is_it(advert.mac, at) {
             return None;
         }
-        let messages = formats::decode(&advert, self.key.as_ref());
+        let mut messages = formats::decode(&advert, self.key.as_ref());
         if let Some(trouble) = messages.iter().find_map(|(_, message)| message.as_ref().err())
             && messages.iter().all(|(_, message)| message.is_err())
         {
+            self.memory.counted.not_understood.fetch_add(1, Relaxed);
             return self.may_tell(trouble, at).then_some(Said::Advertised(advert, messages));
         }
+        let (mut replayed, mut repeated, mut counted) = (false, false, false);
+        messages.retain(|(_, message)| {
+            let Ok(message) = message else { return true };
+            let verdict = self.guard.judge(message, at);
+            counted |= verdict == Verdict::New && message.encrypted && message.counter.is_some();
+            replayed |= verdict == Verdict::Replay;
+            repeated |= verdict == Verdict::Repetition;
+            verdict == Verdict::New
+        });
+        if replayed {
+            self.memory.counted.replayed.fetch_add(1, Relaxed);
+            return None;
+        }
+        if repeated && messages.is_empty() {
+            self.memory.counted.repeated.fetch_add(1, Relaxed);
+            return Some(Said::Repeated(advert));
+        }
         self.well = (!messages.is_empty()).then_some(at).or(self.well);
-        let sleepy = messages.iter().any(|(_, message)| message.as_ref().is_ok_and(|message| message.sleepy));
+        let sleepy = messages.iter().find_map(|(_, message)| Some(message.as_ref().ok()?.sleepy));
         self.presence.heard(kind(&messages), at, sleepy);
-        self.keep();
+        self.keep(counted);
         Some(Said::Advertised(advert, messages))
     }
 
@@ -62,8 +83,8 @@ impl Hearing {
     pub fn notified(&mut self, spot: Spot, at: Duration) {
         let mut hasher = DefaultHasher::new();
         spot.hash(&mut hasher);
-        self.presence.heard(hasher.finish(), at, false);
-        self.keep();
+        self.presence.heard(hasher.finish(), at, None);
+        self.keep(false);
     }
 
     /// How long it may be silent from now on.
@@ -71,8 +92,8 @@ impl Hearing {
         self.presence.silence()
     }
 
-    fn keep(&self) {
-        self.memory.keep(&self.device.id, Kept { known: self.presence.known(), counter: None });
+    fn keep(&self, counted: bool) {
+        self.memory.keep(&self.device.id, self.presence.known(), &self.guard, counted);
     }
 
     /// Of several devices of one name, the one that was heard first and did not fall silent since.

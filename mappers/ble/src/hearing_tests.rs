@@ -71,6 +71,25 @@ fn nonsense_between_good_messages_is_not_told_until_those_stay_away() {
 }
 
 #[test]
+fn what_is_no_news_gives_no_values_and_is_counted() {
+    let memory = Arc::default();
+    let endpoint = || json!({ "address": MAC.to_string() });
+    let mut first = hearing(endpoint(), Some(KEY), &memory);
+    assert!(matches!(first.advert(advert(MAC, ENCRYPTED), at(0)), Some(Said::Advertised(..))));
+    assert!(matches!(first.advert(advert(MAC, ENCRYPTED), at(1)), Some(Said::Repeated(_))));
+    // Another bus, or another process: the counter stands.
+    let mut again = hearing(endpoint(), Some(KEY), &memory);
+    assert!(matches!(again.advert(advert(MAC, ENCRYPTED), at(100)), Some(Said::Repeated(_))));
+    let ahead = std::collections::BTreeMap::from([(crate::formats::Format::Bthome, 0x3322_1101)]);
+    again.guard = crate::replay_guard::ReplayGuard::from(ahead);
+    assert_eq!(again.advert(advert(MAC, ENCRYPTED), at(101)), None);
+    let counts = memory.counts();
+    assert_eq!((counts.replayed, counts.repeated, counts.not_understood), (1, 2, 0));
+    let saved: serde_json::Value = serde_json::from_slice(&memory.save().unwrap()).unwrap();
+    assert_eq!(saved[MAC.to_string()]["guard"], json!({ "bthome": 0x3322_1100 }));
+}
+
+#[test]
 fn of_several_of_one_name_the_first_is_kept_to_until_it_is_silent() {
     let mut hearing = hearing(json!({ "name": "x" }), None, &Arc::default());
     let (a, b) = (Mac([0, 0, 0, 0, 0, 1]), Mac([0, 0, 0, 0, 0, 2]));

@@ -33,6 +33,7 @@ use mapper_api::{
 pub use bind::Bound;
 pub use bus::DeviceBus;
 pub use config::{Address, Endpoint};
+pub use memory::Counts;
 pub use request::{Answer, Frame, Request};
 
 use memory::Memory;
@@ -54,7 +55,24 @@ const LONGEST: Duration = Duration::from_secs(60);
 
 impl Default for Ble {
     fn default() -> Self {
-        Self { radio: Radio::system(), memory: Arc::default(), secrets: Mutex::default() }
+        Self::with(Radio::system())
+    }
+}
+
+impl Ble {
+    /// The radio that all devices share.
+    pub fn radio(&self) -> &Radio {
+        &self.radio
+    }
+
+    /// The mapper with a radio of its own.
+    pub fn with(radio: Radio) -> Self {
+        Self { radio, memory: Arc::default(), secrets: Mutex::default() }
+    }
+
+    /// What was heard and was no news.
+    pub fn counts(&self) -> Counts {
+        self.memory.counts()
     }
 }
 
@@ -175,4 +193,3 @@ impl Protocol for Ble {
         bus::open(&bound.device, &self.radio, &self.memory, secrets.as_deref()).await
     }
 }
-pub mod replay_guard;

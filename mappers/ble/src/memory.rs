@@ -1,33 +1,59 @@
-//! What must be known of devices after a restart: how long they may be silent, and their counters, so that what was
+//! What must be known of devices beyond one open bus: how long they may be silent, and their counters, so that what was
 //! recorded before is not taken for news. Shared by the buses; the core saves it now and then.
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
-use crate::presence::Known;
+use crate::{presence::Known, replay_guard::ReplayGuard};
 
-/// So many devices are remembered, about 100 KiB; further ones are learnt anew after a restart.
+/// So many devices are remembered, about 100 KiB; further ones are learnt anew each time.
 const MOST: usize = 1024;
 
 /// What is known of one device.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Kept {
     /// Its silences.
-    #[serde(flatten)]
     pub known: Known,
-    /// The counter of its last encrypted message.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub counter: Option<u32>,
+    /// Its counters.
+    pub guard: ReplayGuard,
 }
 
 /// What is known of all, by their marks.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    start: Instant,
+    inner: Mutex<Inner>,
+    pub counted: Counters,
+}
+
+/// What was heard and is no news.
 #[derive(Debug, Default)]
-pub(crate) struct Memory(Mutex<Inner>);
+pub(crate) struct Counters {
+    pub replayed: AtomicU64,
+    pub repeated: AtomicU64,
+    pub not_understood: AtomicU64,
+}
+
+/// Advertisements that were no news, since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Older than what was heard before: recorded and played back. They are dropped.
+    pub replayed: u64,
+    /// The same message once more. Only their strength is told.
+    pub repeated: u64,
+    /// Encrypted without a key or with another, or against the rules of their format.
+    pub not_understood: u64,
+}
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -35,9 +61,30 @@ struct Inner {
     changed: bool,
 }
 
+impl Default for Memory {
+    fn default() -> Self {
+        Self { start: Instant::now(), inner: Mutex::default(), counted: Counters::default() }
+    }
+}
+
 impl Memory {
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was counted so far.
+    pub fn counts(&self) -> Counts {
+        let Counters { replayed, repeated, not_understood } = &self.counted;
+        Counts {
+            replayed: replayed.load(Relaxed),
+            repeated: repeated.load(Relaxed),
+            not_understood: not_understood.load(Relaxed),
+        }
+    }
+
+    /// A moment as the counters and intervals take it: counted from one that stays the same while the process runs.
+    pub fn time(&self, at: Instant) -> Duration {
+        at.saturating_duration_since(self.start)
     }
 
     /// Takes what an earlier process saved. What cannot be read is forgotten: it can be learnt anew.
@@ -45,7 +92,7 @@ impl Memory {
         match serde_json::from_slice::<HashMap<String, Kept>>(saved) {
             Ok(devices) => self.inner().devices = devices.into_iter().take(MOST).collect(),
             Err(error) => {
-                tracing::warn!(%error, "What was learnt of Bluetooth devices cannot be read, and is learnt anew.")
+                tracing::warn!(%error, "What was learnt of Bluetooth devices cannot be read, and is learnt anew.");
             }
         }
     }
@@ -64,39 +111,58 @@ impl Memory {
         self.inner().devices.get(device).cloned().unwrap_or_default()
     }
 
-    /// Keeps it.
-    pub fn keep(&self, device: &str, kept: Kept) {
+    /// Keeps it. `counted`: its counters are worth saving.
+    pub fn keep(&self, device: &str, known: Known, guard: &ReplayGuard, counted: bool) {
         let mut inner = self.inner();
         let room = inner.devices.len() < MOST;
-        match inner.devices.get_mut(device) {
-            Some(known) if *known == kept => return,
-            Some(known) => *known = kept,
-            None if !room => return,
-            None => drop(inner.devices.insert(device.to_owned(), kept)),
-        }
-        inner.changed = true;
+        let changed = match inner.devices.get_mut(device) {
+            Some(kept) => {
+                let changed = kept.known != known || counted;
+                (kept.known, kept.guard) = (known, guard.clone());
+                changed
+            }
+            None if room => {
+                inner.devices.insert(device.to_owned(), Kept { known, guard: guard.clone() });
+                true
+            }
+            None => false,
+        };
+        inner.changed |= changed;
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Kept, MOST, Memory};
-    use crate::presence::Known;
+    use std::{collections::BTreeMap, time::Duration};
+
+    use super::{MOST, Memory};
+    use crate::{
+        formats::{Format, Message},
+        presence::Known,
+        replay_guard::{ReplayGuard, Verdict},
+    };
+
+    fn counted(counter: u32) -> Message {
+        Message { encrypted: true, counter: Some(counter), ..Message::new(Format::Bthome) }
+    }
 
     #[test]
     fn what_changed_is_saved_once_and_reads_back() {
         let memory = Memory::default();
         assert_eq!(memory.save(), None);
-        let kept = Kept { known: Known { sleepy: true, silence: Some(60) }, counter: Some(7) };
+        let known = Known { sleepy: true, silence: Some(60) };
+        let mut guard = ReplayGuard::default();
+        assert_eq!(guard.judge(&counted(700), Duration::ZERO), Verdict::New);
         let id = "A4:C1:38:12:34:56";
-        memory.keep(id, kept.clone());
+        memory.keep(id, known, &guard, true);
         let saved = memory.save().unwrap();
-        memory.keep(id, kept.clone());
+        memory.keep(id, known, &guard, false);
         assert_eq!(memory.save(), None, "nothing changed");
         let after = Memory::default();
         after.restore(&saved);
-        assert_eq!((after.of(id), after.save()), (kept, None));
-        assert_eq!(after.of("another"), Kept::default());
+        assert_eq!((after.of(id).known, after.save()), (known, None));
+        assert_eq!(after.of(id).guard.judge(&counted(600), Duration::ZERO), Verdict::Replay);
+        assert_eq!(after.of("another").known, Known::default());
     }
 
     #[test]
@@ -104,17 +170,18 @@ mod tests {
         for saved in [&b""[..], b"[]", b"{\"a\": 1}", b"\xff"] {
             let memory = Memory::default();
             memory.restore(saved);
-            assert_eq!(memory.of("a"), Kept::default());
+            assert!(memory.inner().devices.is_empty());
         }
     }
 
     #[test]
     fn it_does_not_grow_beyond_its_bound() {
         let memory = Memory::default();
+        let guard = ReplayGuard::from(BTreeMap::from([(Format::Bthome, u32::MAX)]));
         for i in 0..2 * MOST {
-            memory.keep(&i.to_string(), Kept::default());
+            memory.keep(&format!("A4:C1:38:12:{i:04}"), Known { sleepy: false, silence: Some(900) }, &guard, true);
         }
         assert_eq!(memory.inner().devices.len(), MOST);
-        assert!(memory.save().unwrap().len() < 100 * MOST);
+        assert!(memory.save().unwrap().len() < 128 * MOST);
     }
 }

@@ -53,9 +53,9 @@ impl Presence {
         Self { known: Known { silence, ..known }, paces: Vec::new() }
     }
 
-    /// A message of this kind was heard at this time, counted from any fixed moment.
-    pub fn heard(&mut self, kind: u64, at: Duration, sleepy: bool) {
-        self.known.sleepy = sleepy;
+    /// A message of this kind was heard at this time, counted from any fixed moment. `sleepy` if it tells.
+    pub fn heard(&mut self, kind: u64, at: Duration, sleepy: Option<bool>) {
+        self.known.sleepy = sleepy.unwrap_or(self.known.sleepy);
         let place = self.paces.iter().position(|(other, _)| *other == kind);
         let place = place.unwrap_or_else(|| {
             // Beyond the bound, what is not told apart shares a pace.
@@ -124,10 +124,10 @@ mod tests {
     fn after(known: Known, gaps: impl IntoIterator<Item = u64>) -> Presence {
         let mut presence = Presence::new(known);
         let mut at = Duration::from_secs(1_000);
-        presence.heard(0, at, false);
+        presence.heard(0, at, None);
         for gap in gaps {
             at += Duration::from_millis(gap);
-            presence.heard(0, at, false);
+            presence.heard(0, at, None);
         }
         presence
     }
@@ -172,9 +172,9 @@ mod tests {
     fn the_slowest_kind_counts() {
         let mut presence = Presence::default();
         for second in 0..=160 {
-            presence.heard(1, Duration::from_secs(second), false);
+            presence.heard(1, Duration::from_secs(second), None);
             if second % 10 == 0 {
-                presence.heard(2, Duration::from_secs(second), false);
+                presence.heard(2, Duration::from_secs(second), None);
             }
             let expected = match second {
                 0..160 => 195,
@@ -183,7 +183,7 @@ mod tests {
             assert_eq!(presence.silence().as_secs(), expected, "after {second} s");
         }
         for kind in 3..100 {
-            presence.heard(kind, Duration::from_secs(160), false);
+            presence.heard(kind, Duration::from_secs(160), None);
         }
         assert_eq!(presence.paces.len(), super::KINDS);
     }
@@ -192,7 +192,7 @@ mod tests {
     fn a_sleepy_device_may_be_silent_for_a_day_also_after_a_restart() {
         let mut presence = Presence::default();
         assert_eq!(presence.silence(), UNLEARNT);
-        presence.heard(0, Duration::ZERO, true);
+        presence.heard(0, Duration::ZERO, Some(true));
         assert_eq!(presence.silence(), SLEEPY);
         assert_eq!(Presence::new(presence.known()).silence(), SLEEPY);
     }
@@ -201,7 +201,7 @@ mod tests {
     fn a_deaf_radio_is_not_the_device_s_pause() {
         let mut presence = after(Known::default(), std::iter::repeat_n(1_000, GAPS));
         presence.interrupted();
-        presence.heard(0, Duration::from_secs(9_000), false);
+        presence.heard(0, Duration::from_secs(9_000), None);
         assert_eq!(presence.silence().as_secs(), 30);
     }
 
