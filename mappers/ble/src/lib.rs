@@ -5,6 +5,7 @@
 pub mod advert;
 mod bind;
 mod bus;
+pub mod characteristics;
 mod config;
 mod decode;
 pub mod formats;
@@ -16,6 +17,7 @@ pub mod radio;
 mod replay;
 pub mod replay_guard;
 mod request;
+pub mod rule;
 mod scan;
 mod secrets;
 

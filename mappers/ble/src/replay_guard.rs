@@ -11,13 +11,17 @@
 //! close before it, and a counter below 100 counts as a start only once the device has not been heard for ten seconds,
 //! which changing a battery takes. So nothing can be played back while a device that is often on air is on air. A
 //! device that is silent for long can still be imitated with its first hundred messages: that is the price for going
-//! on by itself after a change of battery. One that starts at any other number than near zero stays refused until it
-//! is beyond its last counter, or its memory is dropped (`ReplayGuard::default()`).
+//! on by itself after a change of battery; and after one, what was recorded before it is ahead again. A device that starts
+//! at any other number than near zero stays refused until it is beyond its last counter, or until its memory is dropped
+//! (`ReplayGuard::default()`), as must be done when it gets another key.
 //!
-//! **Packet number** (clear messages, and within authentic ones). A number ahead by less than 64 is news. The same or
-//! another is a repetition, or an older message overtaken by a newer one, if a message was heard in the last four
-//! seconds; after that it is news, for devices that have no memory start with the same number each time they wake.
-//! bthome-ble drops what differs under the same number; here only what says the same is a repetition.
+//! **Packet number** (clear messages, and within authentic ones). A number ahead by less than 64 is news. Another one is
+//! an older message, overtaken by a newer one, if a message was heard in the last four seconds; after that the device
+//! has started anew. The same number means the same packet, whose state still holds: it is news, for else the values of a
+//! device to which nothing happens would grow old. But what *happened* in it ([`names::EVENTS`]) has not happened again:
+//! with events in it, it is a repetition for as long as it is heard at least once a minute. Messages of the same events
+//! without a number are repetitions while they are heard every four seconds. bthome-ble drops what has the same number
+//! for four seconds, states too, and relies on Home Assistant to drop advertisements that did not change.
 
 use std::{
     collections::BTreeMap,
@@ -28,14 +32,14 @@ use std::{
 use mapper_api::Value;
 use serde::{Deserialize, Serialize};
 
-use crate::formats::{Format, Message};
+use crate::formats::{Format, Message, names};
 
 /// What a message is, beside what it says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// It is to be read.
     New,
-    /// The device says again what it said. Its state is still the same; events in it have not happened again.
+    /// The very message that was heard, or an older one that was overtaken: nothing in it is to be read again.
     Repetition,
     /// It is older than what was heard: to be refused, and no sign of life.
     Replay,
@@ -47,8 +51,10 @@ const START: u32 = 100;
 const CHANGE_OF_BATTERY: Duration = Duration::from_secs(10);
 /// A counter that ran over is this close to zero, on both sides.
 const RUN_OVER: u32 = 1 << 16;
-/// For so long the same packet number is the same packet.
-const SAME_PACKET: Duration = Duration::from_secs(4);
+/// For so long a packet can be overtaken, and events without a number are the same ones.
+const OVERTAKEN: Duration = Duration::from_secs(4);
+/// For so long the same packet number means the same events.
+const SAME_EVENTS: Duration = Duration::from_secs(60);
 /// A packet number ahead by less than this is newer, by more older.
 const AHEAD: u8 = 64;
 
@@ -71,9 +77,11 @@ struct Last {
 
 #[derive(Debug, Clone, Copy)]
 struct Packet {
-    number: u8,
+    number: Option<u8>,
     says: u64,
     heard: Duration,
+    /// There are events in it.
+    happened: bool,
 }
 
 impl ReplayGuard {
@@ -82,10 +90,13 @@ impl ReplayGuard {
     pub fn judge(&mut self, message: &Message, at: Duration) -> Verdict {
         let last = self.formats.entry(message.format).or_default();
         let by_counter = message.counter.filter(|_| message.encrypted).map_or(Verdict::New, |new| last.count(new, at));
-        match (by_counter, message.packet) {
-            (Verdict::New, Some(number)) => last.packet(Packet { number, says: says(message), heard: at }),
-            (verdict, _) => verdict,
+        // A message that says nothing, a mere sign of life, stands between no others.
+        if by_counter != Verdict::New || message.measures.is_empty() {
+            return by_counter;
         }
+        let happened =
+            message.measures.iter().any(|measure| names::EVENTS.iter().any(|name| name.name == measure.name));
+        last.packet(Packet { number: message.packet, says: says(message), heard: at, happened })
     }
 }
 
@@ -108,19 +119,22 @@ impl Last {
 
     fn packet(&mut self, new: Packet) -> Verdict {
         let Some(last) = self.packet.replace(new) else { return Verdict::New };
-        if new.heard.saturating_sub(last.heard) > SAME_PACKET {
-            return Verdict::New;
-        }
-        match new.number.wrapping_sub(last.number) {
-            0 if new.says != last.says => Verdict::New,
-            1..AHEAD => Verdict::New,
-            0 => Verdict::Repetition,
-            _ => {
-                // An older one: what was newest stays so.
-                self.packet = Some(Packet { heard: new.heard, ..last });
-                Verdict::Repetition
-            }
-        }
+        let since = new.heard.saturating_sub(last.heard);
+        let same_events = |within| new.happened && new.says == last.says && since <= within;
+        let repeated = match (new.number, last.number) {
+            (Some(number), Some(before)) => match number.wrapping_sub(before) {
+                0 => same_events(SAME_EVENTS),
+                1..AHEAD => false,
+                _ if since > OVERTAKEN => false,
+                _ => {
+                    // What was newest stays so.
+                    self.packet = Some(Packet { heard: new.heard, ..last });
+                    true
+                }
+            },
+            _ => same_events(OVERTAKEN),
+        };
+        if repeated { Verdict::Repetition } else { Verdict::New }
     }
 }
 
@@ -172,9 +186,14 @@ mod tests {
         Message { encrypted: true, counter: Some(counter), ..Message::new(Format::Bthome) }
     }
 
-    fn packet(number: u8, level: u64) -> Message {
-        let measure = Measure { name: "count", index: 1, value: Value::Uint(level), unit: "" };
-        Message { packet: Some(number), measures: vec![measure], ..Message::new(Format::Bthome) }
+    fn saying(name: &'static str, number: Option<u8>, level: u64) -> Message {
+        let measure = Measure { name, index: 1, value: Value::Uint(level), unit: "" };
+        Message { packet: number, measures: vec![measure], ..Message::new(Format::Bthome) }
+    }
+
+    /// One in which something happened.
+    fn packet(number: u8, steps: u64) -> Message {
+        saying("dimmerSteps", Some(number), steps)
     }
 
     fn judged(messages: impl IntoIterator<Item = (u64, Message)>) -> Vec<Verdict> {
@@ -218,21 +237,36 @@ mod tests {
             (&[(0, 9, 1), (100, 72, 1), (200, 136, 1)], &[New, New, Repetition]),
             // The same number, another content.
             (&[(0, 9, 1), (100, 9, 2)], &[New, New]),
-            // It wakes again, without memory. As long as it goes on repeating it is the same packet.
-            (&[(0, 0, 1), (4001, 0, 1)], &[New, New]),
-            (&[(0, 0, 1), (3000, 0, 1), (6000, 0, 1), (9000, 0, 1)], &[New, Repetition, Repetition, Repetition]),
+            // It has started anew.
+            (&[(0, 200, 1), (4001, 0, 1)], &[New, New]),
+            (&[(0, 200, 1), (4001, 100, 1)], &[New, New]),
+            // As long as it goes on repeating it is the same packet.
+            (&[(0, 0, 1), (9000, 0, 1), (60_000, 0, 1), (120_001, 0, 1)], &[New, Repetition, Repetition, New]),
         ] {
             let messages = packets.iter().map(|(at, number, level)| (*at, packet(*number, *level)));
             assert_eq!(judged(messages), expected, "{packets:?}");
         }
-        // Without numbers each message stands for itself.
-        let bare = || Message::new(Format::Ruuvi);
+    }
+
+    #[test]
+    fn states_are_said_anew_and_events_do_not_happen_again() {
+        let state = || saying("temperature", Some(9), 1);
+        assert_eq!(judged([(0, state()), (100, state()), (3000, state())]), [New, New, New]);
+        let event = |at| (at, saying("dimmerSteps", None, 1));
+        assert_eq!(judged([event(0), event(100), event(4000), event(8001)]), [New, Repetition, Repetition, New]);
+        let bare = || saying("temperature", None, 1);
         assert_eq!(judged([(0, bare()), (1, bare())]), [New, New]);
+        // A sign of life in between changes nothing.
+        let life = || Message { packet: Some(1), ..Message::new(Format::Bthome) };
+        assert_eq!(judged([(0, packet(1, 1)), (10, life()), (20, packet(1, 1))]), [New, New, Repetition]);
+        for event in crate::formats::names::EVENTS {
+            assert_eq!(crate::formats::names::find(event.name), Some(event));
+        }
     }
 
     #[test]
     fn a_packet_sealed_anew_is_still_the_same() {
-        let sealed = |counter, number| Message { packet: Some(number), ..counted(counter) };
+        let sealed = |counter, number| Message { encrypted: true, counter: Some(counter), ..packet(number, 1) };
         assert_eq!(judged([(0, sealed(5, 1)), (100, sealed(6, 1)), (200, sealed(7, 2))]), [New, Repetition, New]);
     }
 

@@ -125,7 +125,8 @@ fn read(layout: Layout, data: &[u8]) -> Option<Message> {
             let raw = u32::from_be_bytes(from(place)?.next()?);
             // A thousandth part more than the 24 bits of the others: the particles.
             let magnitude = raw & 0x7fff_ffff;
-            climate(magnitude / 1000 | (raw >> 31) << 23, 23, &mut out, 1);
+            let raw = (magnitude / 1000) | ((raw >> 31) << 23);
+            climate(raw, 23, &mut out, 1);
             out.add(names::PM25, f64::from(magnitude % 1000));
         }
         Layout::Plain(place) => {

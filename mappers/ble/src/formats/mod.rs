@@ -7,17 +7,17 @@ mod bthome;
 mod eddystone;
 mod govee;
 mod ibeacon;
-mod measures;
+pub(crate) mod measures;
 mod mibeacon;
 pub mod names;
-mod record;
+pub(crate) mod record;
 mod ruuvi;
 #[cfg(test)]
 mod samples;
 mod seal;
 mod switchbot;
 #[cfg(test)]
-mod vectors;
+pub(crate) mod vectors;
 
 use std::borrow::Cow;
 

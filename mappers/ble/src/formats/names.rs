@@ -32,6 +32,22 @@ pub fn find(name: &str) -> Option<&'static Name> {
     ALL.iter().find(|known| known.name == name)
 }
 
+/// Those that tell what happened, not what is so: said again, it has not happened again.
+pub const EVENTS: &[Name] = &[
+    BUTTON,
+    DIMMER,
+    DIMMER_STEPS,
+    PRESSES,
+    CUBE,
+    COMMAND,
+    COMMAND_ARGUMENTS,
+    DOOR_EVENT,
+    LOCK_EVENT,
+    LOCK_METHOD,
+    KEY_ID,
+    FINGERPRINT,
+];
+
 macro_rules! names {
     ($($(#[$about:meta])* $id:ident $name:literal $unit:literal $kind:ident;)*) => {
         $($(#[$about])* pub const $id: Name = Name { name: $name, unit: $unit, kind: Kind::$kind };)*

@@ -1,7 +1,5 @@
 //! What the tests of all formats share: advertisements from hexadecimal digits, and what they say in a line.
 
-use mapper_api::Value;
-
 use super::{Heard, Key, Message, Trouble};
 use crate::advert::{Advert, short};
 
@@ -36,16 +34,7 @@ pub fn trouble(heard: Heard) -> Trouble {
 pub fn line(message: &Message) -> String {
     let measures = message.measures.iter().map(|measure| {
         let index = if measure.index == 1 { String::new() } else { format!("[{}]", measure.index) };
-        let value = match &measure.value {
-            Value::Bool(value) => value.to_string(),
-            Value::Int(value) => value.to_string(),
-            Value::Uint(value) => value.to_string(),
-            Value::Float32(value) => value.to_string(),
-            Value::Float64(value) => value.to_string(),
-            Value::Text(value) => value.clone(),
-            Value::Bytes(value) => format!("{value:02x?}"),
-        };
-        format!("{}{index} {value} {}", measure.name, measure.unit).trim_end().to_owned()
+        format!("{}{index} {} {}", measure.name, measure.value, measure.unit).trim_end().to_owned()
     });
     measures.collect::<Vec<_>>().join(", ")
 }

@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 
-use super::{DECODERS, Format, Heard, decode};
+use super::{DECODERS, Format, Heard, Measure, decode};
 use crate::advert::{Advert, Mac, short};
 
 /// Bytes from hexadecimal digits; spaces are for people.
@@ -26,22 +26,23 @@ pub(crate) fn service(id: u16, hex: &str) -> Advert {
     Advert { service_data: vec![(short(id), bytes(hex))], ..Advert::new(Mac([0xcb, 0xb8, 0x33, 0x4c, 0x88, 0x4f])) }
 }
 
-/// What was heard as one line, the way people write it: `temperature 24.3 °C, humidity 53.49 %`. A second value of a name is `temperature/2`.
+/// What was heard, on one line.
 pub(crate) fn told(heard: Heard) -> String {
-    let message = match heard {
-        None => return "nothing".to_owned(),
-        Some(Err(trouble)) => return format!("trouble: {trouble}"),
-        Some(Ok(message)) => message,
-    };
-    let told: Vec<_> = message
-        .measures
-        .iter()
-        .map(|measure| {
-            let index = if measure.index > 1 { format!("/{}", measure.index) } else { String::new() };
-            format!("{}{index} {} {}", measure.name, measure.value, measure.unit).trim_end().to_owned()
-        })
-        .collect();
-    told.join(", ")
+    match heard {
+        None => "nothing".to_owned(),
+        Some(Err(trouble)) => format!("trouble: {trouble}"),
+        Some(Ok(message)) => line(&message.measures),
+    }
+}
+
+/// Measures the way people write them: `temperature 24.3 °C, humidity 53.49 %`. The second of a name is
+/// `temperature/2`.
+pub(crate) fn line(measures: &[Measure]) -> String {
+    let told = measures.iter().map(|measure| {
+        let index = if measure.index > 1 { format!("/{}", measure.index) } else { String::new() };
+        format!("{}{index} {} {}", measure.name, measure.value, measure.unit).trim_end().to_owned()
+    });
+    told.collect::<Vec<_>>().join(", ")
 }
 
 /// At every length below its own, a record says nothing, is refused, or says no other than the whole: a value of the

@@ -323,6 +323,30 @@ fn cut_off_at_every_length() {
     }
 }
 
+/// The old encryption lets anyone turn bits of the content over. What comes out is refused unless it is whole objects
+/// and nothing else, as a wrong key hardly gives: here `1001 03 000103` made into others.
+#[test]
+fn the_old_encryption_gives_whole_objects_or_nothing() {
+    let key = key("b853075158487ca39a5b5ea9");
+    for (turned, expected) in [
+        ([0x00, 0x00, 0x00, 0x00, 0x00, 0x00], Some("dimmer press, presses 1")),
+        ([0x00, 0x00, 0x00, 0x00, 0x02, 0x00], Some("dimmer press, presses 3")),
+        // A temperature, and a byte too many.
+        ([0x05, 0x00, 0x01, 0xc4, 0x01, 0x03], None),
+        // An object that is not known; one that has another length; one that is cut off.
+        ([0x00, 0x70, 0x00, 0x00, 0x00, 0x00], None),
+        ([0x05, 0x00, 0x00, 0x00, 0x00, 0x00], None),
+        ([0x00, 0x00, 0x04, 0x00, 0x00, 0x00], None),
+    ] {
+        let mut advert = service("F8:24:41:C5:98:8B", 0xfe95, "5830b603d28b98c54124f8c3491476757e00000099");
+        advert.service_data[0].1[11..17].iter_mut().zip(turned).for_each(|(byte, bits)| *byte ^= bits);
+        match decode(&advert, Some(&key)).unwrap() {
+            Ok(message) => assert_eq!(Some(line(&message).as_str()), expected, "{turned:?}"),
+            Err(trouble) => assert_eq!((trouble, expected), (Trouble::WrongKey, None), "{turned:?}"),
+        }
+    }
+}
+
 /// Signs of life without objects (xiaomi-ble, test_blank_advertisements_then_encrypted): clear in encrypted devices too.
 #[test]
 fn signs_of_life_need_no_key() {
