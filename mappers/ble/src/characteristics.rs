@@ -92,6 +92,11 @@ pub fn decode(uuid: Uuid, bytes: &[u8]) -> Result<Vec<Measure>, Refusal> {
     Ok(out.into_vec())
 }
 
+/// The decimal number of IEEE 11073 by which a thermometer states a temperature, in °C; none for its special values.
+pub(crate) fn thermometer_value(bytes: [u8; 4]) -> Option<f64> {
+    medfloat::medfloat32(bytes)
+}
+
 /// Whether [`encode`] can make bytes of a value for this characteristic. Whether the device lets them be written is its
 /// own affair.
 pub fn is_writable(uuid: Uuid) -> bool {

@@ -33,6 +33,14 @@ impl Measures {
         }
     }
 
+    /// Those of another place, each counted on from what is here.
+    pub fn extend(&mut self, measures: Vec<Measure>) {
+        for measure in measures {
+            let before = self.0.iter().filter(|there| there.name == measure.name).count();
+            self.0.push(Measure { index: u8::try_from(before + 1).unwrap_or(u8::MAX), ..measure });
+        }
+    }
+
     /// One more than those of this name that are there.
     pub fn next_index(&self, name: Name) -> u8 {
         let there = self.0.iter().filter(|measure| measure.name == name.name).count();

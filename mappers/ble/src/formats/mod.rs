@@ -15,6 +15,7 @@ mod ruuvi;
 #[cfg(test)]
 mod samples;
 mod seal;
+mod sig;
 mod switchbot;
 #[cfg(test)]
 pub(crate) mod vectors;
@@ -164,6 +165,7 @@ const DECODERS: &[(Format, Decode)] = &[
     (Format::IBeacon, ibeacon::decode),
     (Format::Eddystone, eddystone::decode),
     (Format::AltBeacon, altbeacon::decode),
+    (Format::Sig, sig::decode),
 ];
 
 /// What each format makes of an advertisement. Most are of one format or none.

@@ -23,7 +23,7 @@ const MOST_CO2: u16 = 9999;
 pub fn decode(advert: &Advert, _key: Option<&Key>) -> Heard {
     let service = SERVICES.iter().find_map(|id| advert.service_data(short(*id))).filter(|data| !data.is_empty())?;
     // The manufacturer data starts with the address.
-    let manufacturer = advert.manufacturer(COMPANY).and_then(|data| data.get(6..));
+    let manufacturer = advert.manufacturer(COMPANY).map(|data| data.get(6..).unwrap_or_default());
     Some(read(service, manufacturer))
 }
 
@@ -68,10 +68,15 @@ fn bot(service: &[u8], out: &mut Measures) -> Option<()> {
     battery(service, out)
 }
 
-/// The manufacturer data is sent more often than the service data; some meters have the values there alone.
+/// Newer devices have their state in the manufacturer data, from the third byte after the address on; older ones have no
+/// such data, and the state in the service data. One is never taken for want of the other.
+fn state<const N: usize>(service: &[u8], manufacturer: Option<&[u8]>) -> Option<[u8; N]> {
+    let data = manufacturer.map_or(service.get(3..), |data| data.get(2..))?;
+    Record(data).next()
+}
+
 fn meter(service: &[u8], manufacturer: Option<&[u8]>, out: &mut Measures) -> Option<()> {
-    let climate = manufacturer.and_then(|data| data.get(2..)).unwrap_or_default();
-    let [tenths, whole, humidity] = Record(climate).next().or_else(|| Record(service.get(3..)?).next())?;
+    let [tenths, whole, humidity] = state(service, manufacturer)?;
     let (tenths, degrees, humidity) = (tenths & 0x0f, whole & 0x7f, humidity & 0x7f);
     // All zero: nothing was measured yet.
     if tenths < 10 && humidity <= 100 && (tenths, degrees, humidity) != (0, 0, 0) {
@@ -117,8 +122,7 @@ fn motion(service: &[u8], out: &mut Measures) -> Option<()> {
 
 /// The position is the device's own: 0 % is open, 100 % closed.
 fn curtain(service: &[u8], manufacturer: Option<&[u8]>, out: &mut Measures) -> Option<()> {
-    let state = manufacturer.and_then(|data| data.get(2..)).unwrap_or_default();
-    let [position, light] = Record(state).next().or_else(|| Record(service.get(3..)?).next())?;
+    let [position, light] = state(service, manufacturer)?;
     out.add(names::POSITION, f64::from((position & 0x7f).min(100)));
     out.add(names::MOVING, position & 0x80 != 0);
     out.add(names::LIGHT_LEVEL, light >> 4);
