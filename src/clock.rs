@@ -19,4 +19,10 @@ impl Stamp {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self { wall, mono: Instant::now() }
     }
+
+    /// This long before it.
+    #[must_use]
+    pub fn before(self, age: Duration) -> Self {
+        Self { wall: self.wall.saturating_sub(age), mono: self.mono.checked_sub(age).unwrap_or(self.mono) }
+    }
 }

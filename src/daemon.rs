@@ -26,6 +26,7 @@ use crate::{
         sink::Pending,
     },
     data::{self, BusHealth, DataPath, Node, Readiness},
+    keepsakes::Keepsakes,
     model::DeviceId,
     observe::{http, pages::Pages},
     origin::{self, Opened},
@@ -42,6 +43,7 @@ pub struct Daemon {
     tasks: Vec<(&'static str, JoinHandle<()>)>,
     /// What the source still has to do at the end.
     finish: Option<Pending<'static, ()>>,
+    keepsakes: Arc<Keepsakes>,
     /// Locked while the daemon runs.
     _state: Option<State>,
 }
@@ -61,6 +63,8 @@ impl Daemon {
             Some(address) => Some(http::bind(address).await?),
             None => None,
         };
+        let keepsakes = Keepsakes::hand_out(&mappers, state.as_ref().map(State::folder), settings.secrets.as_deref());
+        let keepsakes = Arc::new(keepsakes);
         let node = Node {
             name: name.clone(),
             source: word.into(),
@@ -93,7 +97,7 @@ impl Daemon {
                 loaded.loaded();
             }
         });
-        let mut tasks = vec![("control", control)];
+        let mut tasks = vec![("control", control), ("keepsakes", tokio::spawn(keepsakes.clone().run()))];
         if let Some((sink, counts)) = reports {
             tasks.push(("status", tokio::spawn(report::run(fleet.clone(), sink, counts))));
         }
@@ -101,7 +105,7 @@ impl Daemon {
             tracing::info!(address = %listener.local_addr()?, "Listening for HTTP.");
             tasks.push(("http", tokio::spawn(http::serve(listener, pages))));
         }
-        Ok(Self { fleet, data, publisher, tasks, finish, _state: state })
+        Ok(Self { fleet, data, publisher, tasks, finish, keepsakes, _state: state })
     }
 
     /// Waits for one of the parts that never end to end all the same: which one. Cancel-safe.
@@ -126,6 +130,7 @@ impl Daemon {
             }
         };
         let (buses, finished) = tokio::join!(timeout(half, self.fleet.stop()), timeout(half, finish));
+        self.keepsakes.save().await;
         if buses.is_err() {
             tracing::warn!("A bus did not end its exchange within {half:?}.");
         }

@@ -20,6 +20,7 @@ pub mod clock;
 pub mod control;
 pub mod daemon;
 pub mod data;
+pub mod keepsakes;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
 pub mod model;

@@ -37,6 +37,8 @@ pub struct Settings {
     pub kubernetes: Option<Kubernetes>,
     /// A folder of the bridge's own, such as `/var/lib/fieldgate`: what it must know after a restart with no network.
     pub state: Option<PathBuf>,
+    /// The folder in which secrets are mounted, a folder each: `secretRef: {name: plc, key: pin}` is its file `plc/pin`.
+    pub secrets: Option<PathBuf>,
     /// The broker, and what is published how.
     pub mqtt: data::Options,
     /// The HTTP listener.

@@ -2,8 +2,8 @@
 //! the node is refused. What stands in it is the affair of those who put it there.
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions, TryLockError},
-    io::{self, Read as _, Seek as _, Write as _},
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    io::{self, BufWriter, Read as _, Seek as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
@@ -76,6 +76,41 @@ pub fn is_worn(error: &io::Error) -> bool {
 /// It cannot be created, or something else has its name.
 pub fn create(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// Writes a new file beside the old one and puts it in its place: whenever the power fails, one of the two is there, whole.
+/// The new one is open for appending.
+///
+/// # Errors
+/// The old file is still there, or the new one is but may not outlive a power failure.
+pub fn replace(
+    folder: &Path,
+    name: &str,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> io::Result<File> {
+    let new = folder.join(format!("{name}.new"));
+    let written = write_new(&new, write).and_then(|file| fs::rename(&new, folder.join(name)).map(|()| file));
+    if written.is_err() {
+        // It may be what fills the disk.
+        let _ = fs::remove_file(&new);
+    }
+    let file = written?;
+    File::open(folder)?.sync_all()?;
+    Ok(file)
+}
+
+fn write_new(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<File> {
+    // Left over from a run that was killed.
+    if let Err(error) = fs::remove_file(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(error);
+    }
+    let mut file = BufWriter::new(OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?);
+    write(&mut file)?;
+    let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.sync_all()?;
+    Ok(file)
 }
 
 fn ourselves(node: &str) -> String {

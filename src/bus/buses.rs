@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use mapper_api::{BusKey, ErrorKind, PointId, Value};
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use super::{BusHandle, BusStats, Command, Failure, Member, Options, WriteOutcome, spawn};
+use super::{BusHandle, BusStats, Command, Failure, Member, Options, Write, WriteOutcome, spawn};
 use crate::model::DeviceId;
 
 /// The buses by key, and where each device is.
@@ -47,7 +47,7 @@ impl Buses {
         if self.places.insert(member.id.clone(), key).is_none() {
             entry.devices += 1;
         }
-        entry.handle.send(Command::Join(member));
+        entry.handle.send(Command::Join(Box::new(member)));
     }
 
     /// Lets a device go. The last one closes its bus.
@@ -56,7 +56,7 @@ impl Buses {
         let Some(entry) = self.running.get_mut(&key) else { return };
         entry.devices -= 1;
         if entry.devices > 0 {
-            entry.handle.send(Command::Leave(device.clone()));
+            entry.handle.send(Command::Leave(Box::new(device.clone())));
         } else if let Some(entry) = self.running.remove(&key) {
             self.ending.push((key.resource, entry.handle.stop()));
         }
@@ -72,7 +72,7 @@ impl Buses {
         let entry = self.places.get(device).and_then(|key| self.running.get(key));
         let known = entry.is_some();
         if let Some(entry) = entry {
-            entry.handle.send(Command::Write { device: device.clone(), values, reply });
+            entry.handle.send(Command::Write(Box::new(Write { device: device.clone(), values, reply })));
         }
         let missing = format!("{device} is on no bus");
         async move {

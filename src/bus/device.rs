@@ -3,7 +3,7 @@
 
 use std::{fmt, time::Duration};
 
-use mapper_api::{Decoded, DynAnswer, DynLearnt, DynRequest, Error, ErrorKind, PointId, Sequence};
+use mapper_api::{Decoded, DynAnswer, DynFrame, DynLearnt, DynRequest, Error, ErrorKind, PointId, Sequence};
 use tokio::time::Instant;
 
 use super::{
@@ -28,6 +28,9 @@ pub(super) struct Device {
     pub health: Health,
     /// What its unsolicited frames are marked with.
     pub source: Option<String>,
+    /// What came in frames, and when its silence speaks against the device; see [`Device::hear`].
+    heard: Vec<PointId>,
+    silent_at: Option<Instant>,
     /// One for each slot.
     plans: Vec<Plan>,
     learnt: DynLearnt,
@@ -134,7 +137,8 @@ impl Device {
             fault: Fault::default(),
         };
         let learnt = member.bound.learnt();
-        Self { member, slots, health, source: None, plans, learnt, replan: false }
+        let (source, heard, silent_at) = (None, Vec::new(), None);
+        Self { member, slots, health, source, heard, silent_at, plans, learnt, replan: false }
     }
 
     /// The bus was opened: it is to be prepared anew, and what was begun, failed or late is due at once.
@@ -239,6 +243,36 @@ impl Device {
         plan.sequences.as_ref().and_then(|s| s.get(plan.cursor)).is_some_and(|sequence| !sequence.0.is_empty())
     }
 
+    /// A frame of it came at this moment.
+    pub fn hear(&mut self, frame: &DynFrame, at: Stamp, out: &mut Vec<Decoded>) {
+        out.clear();
+        let bound = &*self.member.bound;
+        bound.decode_frame(frame, out);
+        let fresh = bound.freshness(frame);
+        for decoded in &*out {
+            if !self.heard.contains(&decoded.point) {
+                self.heard.push(decoded.point);
+            }
+        }
+        self.silent_at = fresh.and_then(|fresh| at.mono.checked_add(fresh));
+        self.member.observer.heard(at, out, fresh);
+    }
+
+    /// When its silence speaks against it.
+    pub fn silent_at(&self) -> Option<Instant> {
+        self.silent_at
+    }
+
+    /// Nothing came for as long as its mapper allows: what it sends unasked got no value. One that is asked as well is gone
+    /// only when it does not answer either.
+    pub fn hush(&mut self, bus: &str) {
+        self.silent_at = None;
+        let misses = if self.probe_slot().is_some() { 0 } else { u32::MAX };
+        let failure = Failure { kind: ErrorKind::Timeout, message: "nothing was heard from it for too long".into() };
+        tracing::info!(bus, device = %self.member.id, "silent");
+        self.member.observer.failed(Stamp::now(), &self.heard, &failure, misses);
+    }
+
     /// Runs the next sequence of a poll that was begun.
     pub async fn step(&mut self, index: usize, line: &mut Line, out: &mut Vec<Decoded>) -> Result<(), Broken> {
         let sequences = self.plans[index].sequences.take().unwrap_or_default();
@@ -270,8 +304,11 @@ impl Device {
     fn end(&mut self, index: usize) {
         let (slot, plan) = (&mut self.slots[index], &mut self.plans[index]);
         slot.started = false;
-        slot.due = plan.next;
+        // What asks nothing rests: what it reads comes unasked.
+        slot.due = plan.next.filter(|_| plan.sequences.as_ref().is_none_or(|sequences| !sequences.is_empty()));
         if std::mem::take(&mut self.replan) {
+            self.rouse();
+            let slot = &mut self.slots[index];
             let soon = Instant::now() + REPLANNED;
             slot.due = slot.due.map(|due| due.min(soon));
             self.plans[PREPARE + 1..].iter_mut().for_each(|plan| plan.stale = true);
@@ -318,6 +355,13 @@ impl Device {
     /// Passes over the sequence that failed.
     pub fn pass(&mut self, index: usize) {
         self.advance(index);
+    }
+
+    /// The bus was closed, or other requests may be planned: what rested is due, to fail or to be asked.
+    pub fn rouse(&mut self) {
+        let now = Instant::now();
+        let resting = self.slots.iter_mut().filter(|slot| slot.period.is_some() && slot.due.is_none());
+        resting.for_each(|slot| slot.due = Some(now));
     }
 
     /// Gives up the poll that was begun; the next one begins behind the sequence that failed, so that this one does not

@@ -55,6 +55,9 @@ pub struct Failure {
 pub trait Observer: Send + Sync {
     /// An answer came at this moment; each point has its raw value or a refusal.
     fn answered(&self, at: Stamp, points: &[Decoded]);
+    /// A frame that nobody asked for came at this moment. What it says may be trusted this long; none if the mapper does
+    /// not know.
+    fn heard(&self, at: Stamp, points: &[Decoded], fresh: Option<Duration>);
     /// An exchange failed as a whole; these points got no value. `misses` counts the exchanges that this device has
     /// left unanswered in a row (0 when the device is not to blame, as when the bus cannot be opened).
     fn failed(&self, at: Stamp, points: &[PointId], failure: &Failure, misses: u32);
@@ -75,19 +78,22 @@ pub enum WriteOutcome {
     NotSent(Failure),
 }
 
-/// What a bus can be told.
+/// What a bus can be told. Boxed, since a queue has room for 32 of them from the start.
 pub enum Command {
     /// Take this device on, or replace the one of the same name. Its first poll is due at once.
-    Join(Member),
+    Join(Box<Member>),
     /// Let it go.
-    Leave(DeviceId),
+    Leave(Box<DeviceId>),
     /// Write raw values and read them back in one go, ahead of every poll. Access and range are already checked.
-    Write {
-        /// The device.
-        device: DeviceId,
-        /// What to write, in order.
-        values: Vec<(PointId, Value)>,
-        /// Where the outcome goes.
-        reply: oneshot::Sender<WriteOutcome>,
-    },
+    Write(Box<Write>),
+}
+
+/// Raw values for a device.
+pub struct Write {
+    /// The device.
+    pub device: DeviceId,
+    /// What to write, in order.
+    pub values: Vec<(PointId, Value)>,
+    /// Where the outcome goes.
+    pub reply: oneshot::Sender<WriteOutcome>,
 }

@@ -3,15 +3,15 @@
 
 use std::{fmt, pin::pin, time::Duration};
 
-use mapper_api::{BoxFuture, Decoded, DynBus, DynFrame, Error, ErrorKind, PointId, Value};
+use mapper_api::{BoxFuture, Decoded, DynBus, DynFrame, Error, ErrorKind};
 use tokio::{
-    sync::{mpsc, mpsc::error::TryRecvError, oneshot},
+    sync::{mpsc, mpsc::error::TryRecvError},
     task::JoinHandle,
     time::{Instant, sleep_until, timeout},
 };
 
 use super::{
-    Command, Failure, Options, WriteOutcome,
+    Command, Failure, Options, Write, WriteOutcome,
     backoff::Backoff,
     device::{Broken, Device, Fault, PREPARE, UNRULY},
     grid::hash,
@@ -33,13 +33,6 @@ const GRACE: Duration = Duration::from_secs(2);
 const AHEAD_SHARE: u32 = 9;
 /// Frames taken in one go between two exchanges.
 const FRAMES: usize = 32;
-
-/// A write that waits for its turn.
-pub(super) struct Write {
-    pub device: DeviceId,
-    pub values: Vec<(PointId, Value)>,
-    pub reply: oneshot::Sender<WriteOutcome>,
-}
 
 pub(super) struct Task {
     pub label: String,
@@ -126,12 +119,13 @@ impl Task {
                         self.write(write).await;
                         continue;
                     }
+                    let silent_at = self.hush();
                     let devices = self.devices.iter().map(|device| (&device.slots[..], device.health.probe));
                     match schedule::next(devices, self.allowance, Instant::now()) {
                         Next::Poll(device, slot) => self.poll(device, slot).await,
                         Next::Probe(device) => self.probe(device).await,
                         Next::Wait(until) => {
-                            if !self.rest(until).await {
+                            if !self.rest(silent_at.into_iter().chain(until).min()).await {
                                 return self.stop();
                             }
                         }
@@ -146,7 +140,7 @@ impl Task {
             Command::Join(member) => {
                 self.drop_writes(&member.id, "the device was replaced");
                 let place = self.devices.iter().position(|device| device.member.id == member.id);
-                let device = Device::new(member);
+                let device = Device::new(*member);
                 match place {
                     Some(place) => self.devices[place] = device,
                     None => self.devices.push(device),
@@ -154,7 +148,7 @@ impl Task {
             }
             Command::Leave(id) => {
                 self.drop_writes(&id, "the device was removed");
-                self.devices.retain(|device| device.member.id != id);
+                self.devices.retain(|device| device.member.id != *id);
                 if self.devices.is_empty() {
                     self.shut();
                     self.opening = None;
@@ -162,12 +156,12 @@ impl Task {
                     self.open_from = Instant::now();
                 }
             }
-            Command::Write { device, values, reply } => {
-                if self.devices.iter().any(|other| other.member.id == device) {
-                    self.writes.push(Write { device, values, reply });
+            Command::Write(write) => {
+                if self.devices.iter().any(|other| other.member.id == write.device) {
+                    self.writes.push(*write);
                 } else {
-                    let message = format!("{device} is not on bus {}", self.label);
-                    let _ = reply.send(WriteOutcome::NotSent(Failure { kind: ErrorKind::Unreachable, message }));
+                    let message = format!("{} is not on bus {}", write.device, self.label);
+                    let _ = write.reply.send(WriteOutcome::NotSent(Failure { kind: ErrorKind::Unreachable, message }));
                 }
             }
         }
@@ -191,6 +185,7 @@ impl Task {
 
     fn shut(&mut self) {
         self.line.bus = None;
+        self.devices.iter_mut().for_each(Device::rouse);
         self.line.stats.up.store(false, std::sync::atomic::Ordering::Relaxed);
     }
 
@@ -329,20 +324,29 @@ impl Task {
         self.line.bus.is_some()
     }
 
+    /// Tells of the devices that are silent for too long; when the next one will be.
+    fn hush(&mut self) -> Option<Instant> {
+        let now = Instant::now();
+        for device in self.devices.iter_mut().filter(|device| device.silent_at().is_some_and(|at| at <= now)) {
+            device.hush(&self.label);
+        }
+        self.devices.iter().filter_map(Device::silent_at).min()
+    }
+
     fn heard(&mut self, frame: Result<DynFrame, Error>) {
-        let at = Stamp::now();
         let frame = match frame {
             Ok(frame) => frame,
             Err(error) if self.proven => return self.closed_in_order(&error),
             Err(error) => return self.reopen(&error, &"listening"),
         };
-        for (index, device) in self.devices.iter().enumerate() {
+        let now = Stamp::now();
+        for (index, device) in self.devices.iter_mut().enumerate() {
             let Some(source) = &device.source else { continue };
             self.at_work = Some(index);
-            if device.member.bound.source_of(&frame) == source {
-                self.out.clear();
-                device.member.bound.decode_frame(&frame, &mut self.out);
-                device.member.observer.answered(at, &self.out);
+            let bound = &device.member.bound;
+            if bound.source_of(&frame) == source {
+                let waited = bound.frame_time(&frame).map(|then| now.mono.saturating_duration_since(then.into()));
+                device.hear(&frame, now.before(waited.unwrap_or_default()), &mut self.out);
             }
         }
         self.well();

@@ -482,6 +482,50 @@ async fn frames_are_not_lost_by_polling_and_go_to_their_device() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_is_only_heard_is_gone_when_it_is_silent_for_too_long() {
+    let mut bench = Bench::new();
+    let (frames, receiver) = tokio::sync::mpsc::unbounded_channel();
+    bench.fake.world(|w| (w.frames, w.fresh) = (Some(receiver), Some(10 * SECOND)));
+    let beacon = bench.join(99, 1, SECOND, &json!({}));
+    sleep(100 * SECOND).await;
+    assert_eq!(beacon.failures(), [], "nobody knows its pace yet");
+    for _ in 0..5 {
+        frames.send("beacon 7").unwrap();
+        sleep(9 * SECOND).await;
+    }
+    assert_eq!((beacon.reads().len(), beacon.failures()), (5, vec![]));
+    let silent = |n: u64| (Duration::from_secs(n), Event::Failed(vec![0], ErrorKind::Timeout, u32::MAX));
+    sleep(100 * SECOND).await;
+    assert_eq!(beacon.failures(), [silent(146)], "once");
+    frames.send("beacon 8").unwrap();
+    sleep(100 * SECOND).await;
+    assert_eq!(beacon.failures(), [silent(146), silent(255)]);
+    // Where silence says nothing it is no failure.
+    bench.fake.world(|w| w.fresh = None);
+    frames.send("beacon 9").unwrap();
+    sleep(1000 * SECOND).await;
+    assert_eq!(beacon.failures().len(), 2);
+    assert_eq!(bench.asked(), ["open"]);
+    assert_eq!(bench.fake.world(|w| w.plans), 1, "what is never asked is not planned again and again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_only_heard_is_told_when_its_bus_is_gone() {
+    let mut bench = Bench::new();
+    bench.fake.world(|w| w.can_open = false);
+    let beacon = bench.join(99, 1, SECOND, &json!({}));
+    sleep(10 * SECOND).await;
+    assert!(matches!(beacon.failures()[0].1, Event::Failed(_, ErrorKind::Unreachable, 0)));
+    let (frames, receiver) = tokio::sync::mpsc::unbounded_channel();
+    bench.fake.world(|w| (w.frames, w.can_open) = (Some(receiver), true));
+    sleep(100 * SECOND).await;
+    let failures = beacon.failures().len();
+    frames.send("beacon 7").unwrap();
+    sleep(10 * SECOND).await;
+    assert_eq!((beacon.reads().len(), beacon.failures().len()), (1, failures));
+}
+
+#[tokio::test(start_paused = true)]
 async fn replacing_or_removing_a_device_leaves_its_neighbours_alone() {
     let mut bench = Bench::new();
     let neighbour = bench.units(1..=1).remove(0);

@@ -3,9 +3,9 @@
 use mapper_api::{PointId, Value};
 
 use super::{
-    Failure, WriteOutcome,
+    Failure, Write, WriteOutcome,
     device::{Broken, PREPARE},
-    task::{Task, Write, failure},
+    task::{Task, failure},
 };
 
 /// A write answers for no slot.

@@ -33,6 +33,9 @@ pub struct Args {
     /// refuses a second bridge.
     #[arg(long, env = "FIELDGATE_STATE", value_name = "DIR")]
     state: Option<PathBuf>,
+    /// The folder in which secrets are mounted: secretRef {name: plc, key: pin} is its file plc/pin.
+    #[arg(long, env = "FIELDGATE_SECRETS", value_name = "DIR")]
+    secrets: Option<PathBuf>,
     /// The MQTT broker, such as mqtt://host or mqtt://host:1883.
     #[arg(long, env = "FIELDGATE_BROKER", value_name = "URL")]
     broker: Option<String>,
@@ -61,6 +64,7 @@ impl Args {
         let mut settings = self.config.as_deref().map(Settings::read).transpose()?.unwrap_or_default();
         settings.devices = self.devices.or(settings.devices);
         settings.state = self.state.or(settings.state);
+        settings.secrets = self.secrets.or(settings.secrets);
         if self.kubernetes || self.kubeconfig.is_some() || !self.namespace.is_empty() {
             let kubernetes = settings.kubernetes.get_or_insert_default();
             kubernetes.kubeconfig = self.kubeconfig.or(kubernetes.kubeconfig.take());

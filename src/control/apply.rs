@@ -32,7 +32,7 @@ use crate::{
     bus::{BusStats, Buses, Failure, Member, Observer, WriteOutcome},
     clock::Stamp,
     data::{DataPath, Lane, Leaving, PropertyView, Readiness, View},
-    model::{Device, DeviceId, Parts},
+    model::{Device, DeviceId},
 };
 
 /// Everything that runs.
@@ -92,6 +92,14 @@ struct Fan {
 impl Observer for Fan {
     fn answered(&self, at: Stamp, points: &[Decoded]) {
         self.lane.answered(at, points);
+        if let Some(keeper) = &self.keeper {
+            keeper.answered(at, points);
+        }
+        self.watch.answered(points, || self.lane.offline());
+    }
+
+    fn heard(&self, at: Stamp, points: &[Decoded], fresh: Option<Duration>) {
+        self.lane.heard(at, points, fresh);
         if let Some(keeper) = &self.keeper {
             keeper.answered(at, points);
         }
@@ -293,7 +301,7 @@ impl Fleet {
 
 /// Whether both are reached in the same way: it is the same device, whatever its name.
 fn is_reached_alike(a: &Device, b: &Device) -> bool {
-    a.bound.bus_key() == b.bound.bus_key() && Parts::of(a).protocol() == Parts::of(b).protocol()
+    a.bound.bus_key() == b.bound.bus_key() && a.is_reached_as(b)
 }
 
 /// Whether each desired value is in the device, for the lane's `state`.

@@ -79,7 +79,7 @@ fn a_whole_device_is_understood() {
     let catalog = build(&[("a.yaml", &text)]);
     let a = ok(&catalog, "a");
     assert_eq!((a.poll_every.as_secs(), a.generation, &*a.uid), (2, 1, "files:default/a"));
-    let [t, s, l] = a.properties.as_slice() else { panic!() };
+    let [t, s, l] = &a.properties[..] else { panic!() };
     let wanted = t.desired.as_ref().unwrap();
     assert_eq!((wanted.raw.clone(), wanted.tolerance), (213_i64.into(), Some(0.2)));
     assert_eq!((t.publish.deadband, t.publish.on_change), (Some(0.5), true));
@@ -178,6 +178,23 @@ fn one_bus_has_one_protocol_and_one_name_has_one_device() {
     );
     assert!(catalog.devices[&DeviceId::new("default", "a")].is_ok());
     assert!(catalog.devices[&DeviceId::new("default", "b")].is_err());
+}
+
+#[test]
+fn devices_of_one_model_share_what_they_have_alike() {
+    let points = "[{name: a, type: int16, wire: {register: 1}}, {name: b, type: int16, wire: {register: 2}}]";
+    let texts = [
+        ("m.yaml", model("m", &format!("{{properties: {points}}}"))),
+        ("x.yaml", device("x", "{model: m, protocol: {wire: {tcp: 'h:1', unit: 1}}}")),
+        (
+            "y.yaml",
+            device("y", "{model: m, protocol: {wire: {tcp: 'h:2', unit: 1}}, properties: [{name: b, unit: V}]}"),
+        ),
+    ];
+    let catalog = build(&texts.each_ref().map(|(name, text)| (*name, &**text)));
+    let (x, y) = (ok(&catalog, "x"), ok(&catalog, "y"));
+    assert!(Arc::ptr_eq(&x.properties[0], &y.properties[0]));
+    assert_eq!((x.properties[1].unit.as_deref(), y.properties[1].unit.as_deref()), (None, Some("V")));
 }
 
 proptest! {

@@ -21,6 +21,7 @@ fn property(data_type: DataType, shape: Shape, wanted: f64, tolerance: Option<f6
         max: None,
         poll_every: Duration::from_secs(1),
         max_age: Duration::from_secs(3),
+        learns_age: false,
         desired: Some(Desired { value, raw, tolerance, on_drift }),
         safe: None,
         report_every: None,

@@ -20,7 +20,7 @@ pub fn diff(running: &BTreeMap<DeviceId, Arc<Device>>, wanted: &BTreeMap<DeviceI
     let stays = |old: &Device| wanted.get(&old.id).is_some_and(|device| device.uid == old.uid);
     let gone = running.iter().filter(|(_, old)| !stays(old)).map(|(id, _)| Change::Stop(id.clone()));
     let here = wanted.iter().filter_map(|(id, device)| match running.get(id) {
-        Some(old) if stays(old) => (old.spec != device.spec).then(|| Change::Replace(device.clone())),
+        Some(old) if stays(old) => (old.print != device.print).then(|| Change::Replace(device.clone())),
         _ => Some(Change::Start(device.clone())),
     });
     gone.chain(here).collect()

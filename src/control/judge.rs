@@ -16,6 +16,7 @@ use super::{
     heads::{Head, Scan},
     issue::{Finding, Issue, Places, Severity},
     resolve, schema,
+    shared::Shared,
     source::Origin,
     validate::{self, Identity, Verdict},
     yaml::{self, Node},
@@ -38,6 +39,7 @@ pub struct Judge {
     mappers: Vec<Arc<dyn Mapper>>,
     schemas: Schemas,
     serve: Serve,
+    shared: Shared,
 }
 
 /// What the model of a Device is.
@@ -107,7 +109,7 @@ impl Judge {
     /// A judge for these mappers.
     pub fn new(mappers: Vec<Arc<dyn Mapper>>, serve: Serve) -> Self {
         let schemas = Schemas::of(&mappers);
-        Self { mappers, schemas, serve }
+        Self { mappers, schemas, serve, shared: Shared::default() }
     }
 
     /// Whether a device with this `nodeName` is served.
@@ -209,8 +211,7 @@ impl Judge {
             (Basis::Model(..), Some(base)) => resolve::merge(spec, base),
             _ => spec.clone(),
         };
-        let canonical = validate::canonical(&merged);
-        let hash = hash(&canonical);
+        let hash = hash(&merged.to_json().to_string());
         let generation = head.generation.unwrap_or_else(|| match before.and_then(|b| Some((b.spec?, b.generation))) {
             Some((same, generation)) if same == hash => generation,
             Some((_, generation)) => generation + 1,
@@ -222,8 +223,9 @@ impl Judge {
         let (issues, errors) = told(own, model, found);
         let result = match device {
             Some(device) if errors.is_empty() => {
-                let same = before.and_then(|b| b.result.as_ref().ok()).filter(|d| d.uid == uid && d.spec == canonical);
-                Ok(same.cloned().unwrap_or_else(|| Arc::new(device)))
+                let same = |d: &&Arc<Device>| d.uid == uid && d.print == device.print;
+                let same = before.and_then(|b| b.result.as_ref().ok()).filter(same).cloned();
+                Ok(same.unwrap_or_else(|| Arc::new(self.shared.with(device))))
             }
             _ => Err(errors),
         };

@@ -12,7 +12,7 @@ use super::desired::{Attempt, Keeping, Sync};
 use crate::{
     bus::WriteOutcome,
     clock::Stamp,
-    model::{Desired, Device, DeviceId, Parts, Property},
+    model::{Desired, Device, DeviceId, Property},
 };
 
 /// How a keeper writes: the device's bus, behind one method.
@@ -34,9 +34,7 @@ pub struct Keeper<W> {
 
 fn carried<W>(device: &Device, property: &Property, before: Option<&Keeper<W>>) -> Option<Keeping> {
     let before = before.filter(|before| before.device.uid == device.uid)?;
-    let (was, is) = (Parts::of(&before.device), Parts::of(device));
-    let same = was.protocol() == is.protocol() && was.property(&property.name) == is.property(&property.name);
-    let old = before.device.properties.iter().position(|old| old.name == property.name).filter(|_| same)?;
+    let old = device.same_point(property, &before.device).filter(|_| device.is_reached_as(&before.device))?;
     let kept = before.kept.lock().unwrap_or_else(PoisonError::into_inner);
     let (_, keeping) = kept.iter().find(|(point, _)| usize::from(*point) == old)?;
     Some(keeping.carried(Stamp::now().mono))

@@ -24,6 +24,7 @@ pub struct Nobody;
 
 impl Observer for Nobody {
     fn answered(&self, _: Stamp, _: &[Decoded]) {}
+    fn heard(&self, _: Stamp, _: &[Decoded], _: Option<Duration>) {}
     fn failed(&self, _: Stamp, _: &[PointId], _: &Failure, _: u32) {}
     fn skipped(&self, _: u64) {}
 }

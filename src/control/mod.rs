@@ -23,6 +23,7 @@ pub mod pace;
 pub mod report;
 pub mod resolve;
 pub mod schema;
+pub mod shared;
 pub mod sink;
 pub mod source;
 pub mod status;

@@ -21,7 +21,7 @@ use super::{
     schema,
     yaml::Node,
 };
-use crate::model::{Desired, Device, DeviceId, Property, Publish, Safe};
+use crate::model::{Desired, Device, DeviceId, Print, Property, Publish, Safe};
 
 /// The shortest period that may be asked for, and the one used when none is given.
 const SHORTEST: Duration = Duration::from_millis(10);
@@ -46,12 +46,6 @@ pub struct Verdict {
     pub device: Option<Device>,
     /// Mistakes and notes.
     pub findings: Vec<Finding>,
-}
-
-/// The canonical text of a spec: two devices of equal text are the same work. (A text, since a tree of JSON would take
-/// several times the memory for as long as the device lives.)
-pub fn canonical(spec: &Node) -> Box<str> {
-    spec.to_json().to_string().into()
 }
 
 /// Judges a merged spec.
@@ -146,18 +140,16 @@ fn judge(
             return None;
         }
     };
-    // Not `collect`, which would keep the room of the whole tuples for as long as the device lives.
-    let mut properties = Vec::with_capacity(sound.len());
-    properties.extend(sound.into_iter().map(|(_, _, property, _)| property));
+    let properties: Box<[_]> = sound.into_iter().map(|(_, _, property, _)| Arc::new(property)).collect();
     Some(Device {
         id: identity.id,
         uid: identity.uid,
         generation: identity.generation,
         model: spec.get("model").and_then(Node::text).map(str::to_owned),
         poll_every,
+        print: Print::of(&spec.to_json(), &properties),
         properties,
         bound,
-        spec: canonical(spec),
     })
 }
 
@@ -290,6 +282,7 @@ fn property(item: &Node, parsed: &crd::Property, device_period: Duration, out: &
         max: parsed.max,
         poll_every,
         max_age: max_age.unwrap_or(poll_every * 3),
+        learns_age: max_age.is_none(),
         desired: None,
         safe: None,
         report_every,

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     bus::{Failure, Observer},
     clock::Stamp,
-    model::{Device, Parts, Property},
+    model::{Device, Property},
 };
 
 /// Whether the device answers.
@@ -40,8 +40,6 @@ pub struct Lane {
     device: Arc<Device>,
     stream: Arc<Stream>,
     key: u64,
-    /// `"name":` of each property.
-    names: Vec<Box<[u8]>>,
     inner: Mutex<Inner>,
     /// Whether the publisher has been told that `state` changed, and has not rendered it since.
     told: AtomicBool,
@@ -57,6 +55,18 @@ struct Inner {
     availability: Availability,
     /// Exchanges in a row that failed, whoever is to blame.
     failures: u32,
+    /// Which properties were last told unasked; empty if none ever was.
+    heard: Vec<bool>,
+    /// How long those may be trusted, if the mapper knows.
+    fresh: Option<Duration>,
+    /// How long the body of the last message was.
+    length: usize,
+}
+
+/// The body of a message in the making. Made anew for each: kept, it would take as much memory as everything else of a
+/// lane.
+#[derive(Default)]
+struct Body {
     values: Vec<u8>,
     bad: Vec<u8>,
 }
@@ -95,41 +105,37 @@ impl Lane {
         key: u64,
         before: Option<&Self>,
     ) -> Self {
-        let names = device.properties.iter().map(|p| {
-            let mut name = Vec::new();
-            payload::write_text(&mut name, &p.name);
-            name.push(b':');
-            name.into_boxed_slice()
-        });
         let mut inner = Inner {
             cells: vec![Cell::default(); device.properties.len()],
             synced: vec![None; device.properties.len()],
             filters: vec![Filter::default(); device.properties.len()],
             availability: Availability { offline: Some("notRead"), since: Stamp::now() },
             failures: 0,
-            values: Vec::new(),
-            bad: Vec::new(),
+            heard: Vec::new(),
+            fresh: None,
+            length: 0,
         };
         if let Some(before) = before.filter(|b| b.device.uid == device.uid)
-            && let (was, is) = (Parts::of(&before.device), Parts::of(&device))
-            && was.protocol() == is.protocol()
+            && device.is_reached_as(&before.device)
         {
             let old = lock(&before.inner);
             inner.availability = old.availability;
-            inner.failures = old.failures;
+            (inner.failures, inner.fresh) = (old.failures, old.fresh);
             for (point, property) in device.properties.iter().enumerate() {
-                let old_point = before.device.properties.iter().position(|p| p.name == property.name);
-                let same = was.property(&property.name) == is.property(&property.name);
-                if let Some(old_point) = old_point.filter(|_| same) {
+                if let Some(old_point) = device.same_point(property, &before.device) {
                     inner.cells[point] = old.cells[old_point].clone();
                     inner.filters[point] = old.filters[old_point].clone();
                     inner.synced[point] = old.synced[old_point];
+                    if old.heard.get(old_point).is_some_and(|heard| *heard) {
+                        inner.heard.resize(device.properties.len(), false);
+                        inner.heard[point] = true;
+                    }
                 }
             }
         }
         let flag = || AtomicBool::new(false);
-        let (names, inner) = (names.collect(), Mutex::new(inner));
-        Self { core, device, stream, key, names, inner, told: flag(), closed: flag(), too_large: flag() }
+        let inner = Mutex::new(inner);
+        Self { core, device, stream, key, inner, told: flag(), closed: flag(), too_large: flag() }
     }
 
     /// The device.
@@ -165,8 +171,8 @@ impl Lane {
     /// What is known now.
     pub fn view(&self) -> View {
         let (inner, now) = (lock(&self.inner), Instant::now());
-        let properties = self.device.properties.iter().zip(&inner.cells).map(|(p, cell)| {
-            let (quality, reason) = cell.quality_at(now, p.max_age);
+        let properties = self.device.properties.iter().zip(&inner.cells).enumerate().map(|(point, (p, cell))| {
+            let (quality, reason) = cell.quality_at(now, inner.max_age(point, p));
             PropertyView {
                 name: p.name.clone(),
                 value: cell.value().map(|(value, at)| (value.clone(), at)),
@@ -183,9 +189,11 @@ impl Lane {
     pub(super) fn age(&self, now: Instant) -> (Option<Instant>, bool) {
         let mut inner = lock(&self.inner);
         let (mut next, mut changed) = (None::<Instant>, false);
-        for (p, cell) in self.device.properties.iter().zip(&mut inner.cells) {
-            changed |= cell.age(now, p.max_age);
-            if let Some(at) = cell.ages_at(p.max_age) {
+        for (point, property) in self.device.properties.iter().enumerate() {
+            let max_age = inner.max_age(point, property);
+            let cell = &mut inner.cells[point];
+            changed |= cell.age(now, max_age);
+            if let Some(at) = cell.ages_at(max_age) {
                 next = Some(next.map_or(at, |n| n.min(at)));
             }
         }
@@ -198,11 +206,12 @@ impl Lane {
         let inner = lock(&self.inner);
         let clock = lock(&self.core.clock);
         let cells = inner.cells.iter().zip(&inner.synced);
-        let readable = self.device.properties.iter().zip(cells).filter(|(p, _)| shown(p));
-        let properties = readable.map(|(property, (cell, synced))| {
-            let (quality, reason) = cell.quality_at(now.mono, property.max_age);
+        let readable = self.device.properties.iter().zip(cells).enumerate().filter(|(_, (p, _))| shown(p));
+        let properties = readable.map(|(point, (property, (cell, synced)))| {
+            let max_age = inner.max_age(point, property);
+            let (quality, reason) = cell.quality_at(now.mono, max_age);
             let value = cell.value().map(|(value, at)| (value, clock.wall(at)));
-            StateProperty { property, value, quality, reason, detail: cell.detail(), synced: *synced }
+            StateProperty { property, value, quality, reason, detail: cell.detail(), synced: *synced, max_age }
         });
         let seq = self.stream.seq.load(Relaxed);
         let size = 160 + 128 * self.device.properties.len();
@@ -236,16 +245,9 @@ impl Lane {
     }
 
     /// Hands what was collected to the outbox.
-    fn append(&self, inner: &Inner, at: Stamp) {
-        let mut body = Vec::with_capacity(inner.values.len() + inner.bad.len() + 24);
-        body.extend_from_slice(b"\"values\":{");
-        body.extend_from_slice(&inner.values);
-        body.push(b'}');
-        if !inner.bad.is_empty() {
-            body.extend_from_slice(b",\"bad\":{");
-            body.extend_from_slice(&inner.bad);
-            body.push(b'}');
-        }
+    fn append(&self, inner: &mut Inner, body: Body, at: Stamp) {
+        let body = body.whole();
+        inner.length = body.len();
         let size = body.len() + self.core.origin.len() + self.stream.topic.len() + OVERHEAD;
         let largest = self.core.largest.load(Relaxed);
         if u32::try_from(size).map_or(true, |size| size > largest) {
@@ -258,7 +260,6 @@ impl Lane {
         } else {
             let seq = self.stream.seq.fetch_add(1, Relaxed) + 1;
             let link = self.core.link.load(Relaxed);
-            let body = body.into_boxed_slice();
             lock(&self.core.outbox).append(Entry { stream: self.stream.clone(), seq, at, link, body });
             self.core.wake.notify_one();
         }
@@ -273,50 +274,95 @@ fn shown(property: &Property) -> bool {
     property.access.can_read() || property.desired.is_some()
 }
 
-fn separate(out: &mut Vec<u8>) {
-    if !out.is_empty() {
-        out.push(b',');
-    }
+fn key(out: &mut Vec<u8>, name: &str) {
+    payload::write_text(out, name);
+    out.push(b':');
 }
 
 impl Inner {
-    fn clear(&mut self) {
-        self.values.clear();
-        self.bad.clear();
-    }
-
-    fn push_bad(&mut self, name: &[u8], reason: &str, detail: &str) {
-        separate(&mut self.values);
-        self.values.extend_from_slice(name);
-        self.values.extend_from_slice(b"null");
-        separate(&mut self.bad);
-        self.bad.extend_from_slice(name);
-        payload::write_bad(&mut self.bad, reason, detail);
+    /// How old a property's value may be: as the spec says, else as the device's own pace teaches, else by its poll period.
+    fn max_age(&self, point: usize, property: &Property) -> Duration {
+        let taught = self.fresh.filter(|_| property.learns_age && self.heard.get(point).is_some_and(|heard| *heard));
+        taught.unwrap_or(property.max_age)
     }
 }
 
-impl Observer for Lane {
-    fn answered(&self, at: Stamp, points: &[Decoded]) {
+impl Body {
+    fn value(&mut self, property: &Property, value: &Value, hint: usize) {
+        self.key(&property.name, hint);
+        payload::write_value(&mut self.values, value, property.is_string_encoded());
+    }
+
+    fn bad(&mut self, property: &Property, reason: &str, detail: &str, hint: usize) {
+        self.key(&property.name, hint);
+        self.values.extend_from_slice(b"null");
+        if !self.bad.is_empty() {
+            self.bad.push(b',');
+        }
+        key(&mut self.bad, &property.name);
+        payload::write_bad(&mut self.bad, reason, detail);
+    }
+
+    fn key(&mut self, name: &str, hint: usize) {
+        if self.values.is_empty() {
+            self.values.reserve(hint);
+            self.values.extend_from_slice(VALUES);
+        }
+        if self.values.len() > VALUES.len() {
+            self.values.push(b',');
+        }
+        key(&mut self.values, name);
+    }
+
+    fn whole(mut self) -> Box<[u8]> {
+        self.values.push(b'}');
+        if !self.bad.is_empty() {
+            self.values.extend_from_slice(b",\"bad\":{");
+            self.values.extend_from_slice(&self.bad);
+            self.values.push(b'}');
+        }
+        self.values.into_boxed_slice()
+    }
+}
+
+const VALUES: &[u8] = b"\"values\":{";
+
+/// How an answer came.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Came {
+    Asked,
+    /// It may be trusted this long, if the mapper knows.
+    Unasked(Option<Duration>),
+}
+
+impl Lane {
+    fn take(&self, at: Stamp, points: &[Decoded], came: Came) {
         if self.closed.load(Relaxed) {
             return;
         }
         self.core.counts.exchanges_ok.fetch_add(1, Relaxed);
         let mut guard = lock(&self.inner);
         let inner = &mut *guard;
-        inner.clear();
+        let mut body = Body::default();
         let (mut passed, mut changed, mut good) = (0, false, false);
+        if let Came::Unasked(fresh) = came {
+            inner.heard.resize(self.device.properties.len(), false);
+            changed |= inner.fresh != fresh;
+            inner.fresh = fresh;
+        }
         for Decoded { point, result } in points {
             let index = usize::from(*point);
             let Some(property) = self.device.properties.get(index) else { continue };
             let rule = &property.publish;
+            if let Some(heard) = inner.heard.get_mut(index) {
+                *heard = came != Came::Asked;
+            }
             match result.clone().and_then(|raw| property.shape.value(raw)) {
                 Ok(value) => {
                     good = true;
                     if inner.filters[index].value(rule, &value, at.mono) {
                         passed += 1;
-                        separate(&mut inner.values);
-                        inner.values.extend_from_slice(&self.names[index]);
-                        payload::write_value(&mut inner.values, &value, property.is_string_encoded());
+                        body.value(property, &value, inner.length);
                     }
                     changed |= inner.cells[index].good(value, at);
                 }
@@ -324,7 +370,7 @@ impl Observer for Lane {
                     let Refusal { kind, detail } = &refusal;
                     if inner.filters[index].failure(rule, kind.reason(), at.mono) {
                         passed += 1;
-                        inner.push_bad(&self.names[index], kind.reason(), detail);
+                        body.bad(property, kind.reason(), detail, inner.length);
                     }
                     changed |= inner.cells[index].refused(&refusal);
                 }
@@ -336,11 +382,21 @@ impl Observer for Lane {
         }
         if passed > 0 {
             self.core.counts.values.fetch_add(passed, Relaxed);
-            self.append(inner, at);
+            self.append(inner, body, at);
         }
         if passed > 0 || changed {
             self.touch();
         }
+    }
+}
+
+impl Observer for Lane {
+    fn answered(&self, at: Stamp, points: &[Decoded]) {
+        self.take(at, points, Came::Asked);
+    }
+
+    fn heard(&self, at: Stamp, points: &[Decoded], fresh: Option<Duration>) {
+        self.take(at, points, Came::Unasked(fresh));
     }
 
     fn failed(&self, at: Stamp, points: &[PointId], failure: &Failure, misses: u32) {
@@ -351,14 +407,14 @@ impl Observer for Lane {
         let reason = failure.kind.reason();
         let mut guard = lock(&self.inner);
         let inner = &mut *guard;
-        inner.clear();
+        let mut body = Body::default();
         let (mut passed, mut changed) = (0, false);
         for point in points {
             let index = usize::from(*point);
             let Some(property) = self.device.properties.get(index) else { continue };
             if inner.filters[index].failure(&property.publish, reason, at.mono) {
                 passed += 1;
-                inner.push_bad(&self.names[index], reason, "");
+                body.bad(property, reason, "", inner.length);
             }
             changed |= inner.cells[index].failed(failure.kind);
         }
@@ -373,7 +429,7 @@ impl Observer for Lane {
         }
         if passed > 0 {
             self.core.counts.values.fetch_add(passed, Relaxed);
-            self.append(inner, at);
+            self.append(inner, body, at);
             self.touch();
         } else if changed {
             self.touch();

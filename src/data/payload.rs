@@ -127,6 +127,8 @@ pub struct StateProperty<'a> {
     pub detail: &'a str,
     /// Whether the device holds the desired value; none while that is unknown.
     pub synced: Option<bool>,
+    /// How old its value may be before it counts as stale.
+    pub max_age: Duration,
 }
 
 /// The `state` message.
@@ -167,7 +169,7 @@ pub fn state<'a>(
             write_text(&mut out, p.detail);
         }
         out.extend_from_slice(b",\"maxAgeMs\":");
-        write_whole(&mut out, millis(p.property.max_age));
+        write_whole(&mut out, millis(p.max_age));
         if let Some(desired) = &p.property.desired {
             out.extend_from_slice(b",\"desired\":");
             write_value(&mut out, &desired.value, p.property.is_string_encoded());

@@ -3,14 +3,14 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use fieldgate::{
     bus::{Failure, Observer},
     clock::Stamp,
     data::{self, BusHealth, DataPath, Facts, Lane, Node, Options, Readiness},
-    model::{Device, DeviceId, Property, Publish},
+    model::{Device, DeviceId, Print, Property, Publish},
 };
 use mapper_api::{
     Access, BindError, BoundDevice, BoxFuture, BusKey, Cost, DataType, Decoded, DynAnswer, DynBus, DynFrame, DynLearnt,
@@ -61,6 +61,12 @@ impl BoundDevice for Bound {
     fn decode_frame(&self, _: &DynFrame, _: &mut Vec<Decoded>) {
         unreachable!()
     }
+    fn frame_time(&self, _: &DynFrame) -> Option<Instant> {
+        unreachable!()
+    }
+    fn freshness(&self, _: &DynFrame) -> Option<Duration> {
+        unreachable!()
+    }
     fn notes(&self) -> Vec<BindError> {
         unreachable!()
     }
@@ -83,6 +89,7 @@ pub fn property(name: &str, data_type: DataType) -> Property {
         max: None,
         poll_every: Duration::from_secs(1),
         max_age: Duration::from_secs(3),
+        learns_age: false,
         desired: None,
         safe: None,
         report_every: None,
@@ -97,9 +104,9 @@ pub fn device(name: &str, properties: Vec<Property>) -> Device {
         generation: 1,
         model: Some("acme-th1".into()),
         poll_every: Duration::from_secs(1),
-        properties,
+        properties: properties.into_iter().map(Arc::new).collect(),
         bound: Arc::new(Bound(BusKey { resource: "tcp:10.0.0.7:502".into(), settings: String::new() })),
-        spec: "{}".into(),
+        print: Print::default(),
     }
 }
 

@@ -1,14 +1,21 @@
 //! The object-safe face, which the daemon holds. One blanket implementation joins it to [`Protocol`]; the only
 //! downcasts of the workspace are here.
 
-use std::{any::Any, fmt, future::Future, pin::Pin, sync::Arc};
+use std::{
+    any::Any,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use crate::{
-    At, BindError, Bus, BusKey, Capability, Cost, Decoded, Error, Point, PointId, Protocol, Refusal, Result, Sequence,
-    Value, schema_of,
+    At, BindError, Bus, BusKey, Capability, Cost, Decoded, Discovery, Error, Host, Point, PointId, Protocol, Refusal,
+    Result, Sequence, Value, schema_of,
 };
 
 /// A boxed future that may move between threads.
@@ -51,6 +58,17 @@ pub trait Mapper: Send + Sync {
     fn endpoint_schema(&self) -> Json;
     /// The schema of what stands under `spec.properties[].<name>`.
     fn address_schema(&self) -> Json;
+    /// [`Protocol::host`].
+    fn host(&self, host: Host);
+    /// [`Protocol::save`].
+    fn save(&self) -> Option<Vec<u8>>;
+    /// [`Protocol::scan_schema`].
+    fn scan_schema(&self) -> Option<Json>;
+    /// [`Protocol::discover`].
+    ///
+    /// # Errors
+    /// The arguments are wrong, or the mapper cannot look.
+    fn discover(&self, args: &Json) -> Result<Box<dyn Discovery>>;
     /// [`Protocol::sample_schema`].
     fn sample_schema(&self) -> Option<Json>;
     /// [`Protocol::stand_ins`].
@@ -97,6 +115,10 @@ pub trait BoundDevice: Send + Sync {
     fn source_of<'a>(&self, frame: &'a DynFrame) -> &'a str;
     /// [`Protocol::decode_frame`].
     fn decode_frame(&self, frame: &DynFrame, out: &mut Vec<Decoded>);
+    /// [`Protocol::frame_time`].
+    fn frame_time(&self, frame: &DynFrame) -> Option<Instant>;
+    /// [`Protocol::freshness`].
+    fn freshness(&self, frame: &DynFrame) -> Option<Duration>;
     /// [`Protocol::notes`].
     fn notes(&self) -> Vec<BindError>;
     /// [`Protocol::replay`].
@@ -171,6 +193,22 @@ impl<P: Protocol> Mapper for P {
 
     fn address_schema(&self) -> Json {
         schema_of::<P::Address>()
+    }
+
+    fn host(&self, host: Host) {
+        Protocol::host(self, host);
+    }
+
+    fn save(&self) -> Option<Vec<u8>> {
+        Protocol::save(self)
+    }
+
+    fn scan_schema(&self) -> Option<Json> {
+        Protocol::scan_schema(self)
+    }
+
+    fn discover(&self, args: &Json) -> Result<Box<dyn Discovery>> {
+        Protocol::discover(self, args)
     }
 
     fn sample_schema(&self) -> Option<Json> {
@@ -279,6 +317,14 @@ impl<P: Protocol> BoundDevice for Joined<P> {
 
     fn decode_frame(&self, frame: &DynFrame, out: &mut Vec<Decoded>) {
         self.protocol.decode_frame(&self.bound, own(frame), out);
+    }
+
+    fn frame_time(&self, frame: &DynFrame) -> Option<Instant> {
+        self.protocol.frame_time(own(frame))
+    }
+
+    fn freshness(&self, frame: &DynFrame) -> Option<Duration> {
+        self.protocol.freshness(&self.bound, own(frame))
     }
 
     fn notes(&self) -> Vec<BindError> {

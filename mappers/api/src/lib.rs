@@ -19,6 +19,7 @@ mod erased;
 mod error;
 mod point;
 mod protocol;
+mod scan;
 mod schema;
 mod value;
 
@@ -26,7 +27,8 @@ pub use bus::{Bus, BusKey, Cost, Sequence};
 pub use erased::{BoundDevice, BoxFuture, DynAnswer, DynBus, DynFrame, DynLearnt, DynRequest, Mapper};
 pub use error::{At, BindError, Error, ErrorKind, Refusal, Result};
 pub use point::{Access, ByteOrder, DataType, Point, PointId};
-pub use protocol::{Capability, Decoded, Protocol};
+pub use protocol::{Capability, Decoded, Host, Protocol};
+pub use scan::{Discovery, Found};
 pub use schema::schema_of;
 pub use serde_json::Value as Json;
 pub use value::Value;

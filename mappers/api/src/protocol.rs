@@ -1,11 +1,18 @@
 //! The pure face of a mapper: what its author writes.
 
-use std::{fmt, future::Future};
+use std::{
+    fmt,
+    future::Future,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use crate::{BindError, Bus, BusKey, Cost, DataType, Error, Point, PointId, Refusal, Result, Sequence, Value};
+use crate::{
+    BindError, Bus, BusKey, Cost, DataType, Discovery, Error, Point, PointId, Refusal, Result, Sequence, Value,
+};
 
 /// What a mapper can do; `mapper-testkit` selects its cases by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +25,15 @@ pub struct Capability {
     pub unsolicited: bool,
     /// The types that a point may have.
     pub types: &'static [DataType],
+}
+
+/// What the daemon lends a mapper for as long as it runs.
+#[derive(Debug, Clone, Default)]
+pub struct Host {
+    /// The folder of mounted secrets: `secretRef: {name: plc, key: pin}` is the file `plc/pin` in it. None if there is none.
+    pub secrets: Option<PathBuf>,
+    /// What [`Protocol::save`] gave last, before the process was started. None if nothing was, or if nothing is kept.
+    pub saved: Option<Vec<u8>>,
 }
 
 /// What one answer says of one point.
@@ -53,6 +69,15 @@ pub trait Protocol: Send + Sync + Sized + 'static {
 
     /// What this mapper can do.
     fn capability(&self) -> Capability;
+
+    /// Told once, before anything is bound, by a daemon; not by `check` and the like.
+    fn host(&self, _host: Host) {}
+
+    /// What must outlive the process, if it has changed since the last call: counters, intervals, not values. It is
+    /// asked for now and then and at the end, and handed back by [`Protocol::host`]. A few KiB at most: flash wears out.
+    fn save(&self) -> Option<Vec<u8>> {
+        None
+    }
 
     /// What must not be shared, for this endpoint.
     fn bus_key(&self, endpoint: &Self::Endpoint) -> BusKey;
@@ -114,6 +139,18 @@ pub trait Protocol: Send + Sync + Sized + 'static {
     /// What a frame of this device says of its points.
     fn decode_frame(&self, _bound: &Self::Bound, _frame: &Self::Frame, _out: &mut Vec<Decoded>) {}
 
+    /// When the frame was received, if it has waited since; now if left out.
+    fn frame_time(&self, _frame: &Self::Frame) -> Option<Instant> {
+        None
+    }
+
+    /// For how long after this frame its values may be trusted, where the spec does not say, and its sender may be silent
+    /// before it counts as gone: learnt from the sender's own pace. None if the mapper knows no better than the core, which
+    /// goes by the poll period and takes no silence for an outage.
+    fn freshness(&self, _bound: &Self::Bound, _frame: &Self::Frame) -> Option<Duration> {
+        None
+    }
+
     /// Remarks on a device that is right, but may not mean what its author thinks. `fieldgate check` prints them.
     fn notes(&self, _bound: &Self::Bound) -> Vec<BindError> {
         Vec::new()
@@ -138,6 +175,20 @@ pub trait Protocol: Send + Sync + Sized + 'static {
     /// The sample is no recorded answer, with the key inside it and what would be accepted.
     fn replay(&self, _bound: &Self::Bound, _sample: &serde_json::Value) -> Result<Vec<Decoded>, String> {
         Err(format!("{} has no form for recorded answers", Self::NAME))
+    }
+
+    /// The schema of the arguments of [`Protocol::discover`]; none if there is nothing to discover.
+    fn scan_schema(&self) -> Option<serde_json::Value> {
+        None
+    }
+
+    /// Begins to look for devices that no spec names.
+    ///
+    /// # Errors
+    /// The arguments are wrong, or the mapper cannot look.
+    fn discover(&self, _args: &serde_json::Value) -> Result<Box<dyn Discovery>> {
+        let message = format!("{} devices cannot be scanned for", Self::NAME);
+        Err(Error::new(crate::ErrorKind::Unsupported, message))
     }
 
     /// Opens the bus that this device is on. It may be dropped while pending.

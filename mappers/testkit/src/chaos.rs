@@ -3,12 +3,12 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use mapper_api::{
-    BindError, BoundDevice, BoxFuture, BusKey, Capability, Cost, Decoded, DynAnswer, DynBus, DynFrame, DynLearnt,
-    DynRequest, Error, ErrorKind, Mapper, Point, PointId, Refusal, Result, Sequence, Value,
+    BindError, BoundDevice, BoxFuture, BusKey, Capability, Cost, Decoded, Discovery, DynAnswer, DynBus, DynFrame,
+    DynLearnt, DynRequest, Error, ErrorKind, Host, Mapper, Point, PointId, Refusal, Result, Sequence, Value,
 };
 use serde_json::Value as Json;
 
@@ -118,6 +118,22 @@ impl Mapper for Chaos {
         self.within.address_schema()
     }
 
+    fn host(&self, host: Host) {
+        self.within.host(host);
+    }
+
+    fn save(&self) -> Option<Vec<u8>> {
+        self.within.save()
+    }
+
+    fn scan_schema(&self) -> Option<Json> {
+        self.within.scan_schema()
+    }
+
+    fn discover(&self, args: &Json) -> Result<Box<dyn Discovery>> {
+        self.within.discover(args)
+    }
+
     fn sample_schema(&self) -> Option<Json> {
         self.within.sample_schema()
     }
@@ -192,6 +208,14 @@ impl BoundDevice for ChaosDevice {
 
     fn decode_frame(&self, frame: &DynFrame, out: &mut Vec<Decoded>) {
         self.within.decode_frame(frame, out);
+    }
+
+    fn frame_time(&self, frame: &DynFrame) -> Option<Instant> {
+        self.within.frame_time(frame)
+    }
+
+    fn freshness(&self, frame: &DynFrame) -> Option<Duration> {
+        self.within.freshness(frame)
     }
 
     fn notes(&self) -> Vec<BindError> {

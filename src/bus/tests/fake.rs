@@ -50,6 +50,7 @@ pub struct World {
     pub closed: bool,
     pub opens: u32,
     pub frames: Option<mpsc::UnboundedReceiver<&'static str>>,
+    pub fresh: Option<Duration>,
     pub plans: u32,
     pub replan_once: bool,
     /// Whether the last plan was made with what `replan_once` taught.
@@ -110,6 +111,7 @@ impl Fake {
             closed: false,
             opens: 0,
             frames: None,
+            fresh: None,
             plans: 0,
             replan_once: false,
             knew: false,
@@ -191,6 +193,8 @@ impl Protocol for Fake {
             w.knew = *learnt;
         });
         let request = |point: &PointId| Request { unit: bound.unit, what: "read", points: vec![*point], value: None };
+        // A beacon is never asked.
+        let wanted = if bound.unit == 99 { &[] } else { wanted };
         wanted.chunks(bound.sequence).map(|points| Sequence(points.iter().map(request).collect())).collect()
     }
 
@@ -237,6 +241,10 @@ impl Protocol for Fake {
     fn decode_frame(&self, _: &Bound, frame: &&'static str, out: &mut Vec<Decoded>) {
         let value: u64 = frame.split(' ').nth(1).unwrap().parse().unwrap();
         out.push(Decoded { point: 0, result: Ok(Value::Uint(value)) });
+    }
+
+    fn freshness(&self, _: &Bound, _: &&'static str) -> Option<Duration> {
+        self.world(|w| w.fresh)
     }
 
     async fn open(&self, _: &Bound) -> Result<Fake> {
@@ -353,6 +361,10 @@ impl Observer for Recorder {
         for decoded in points {
             self.push(Event::Answered(decoded.point, decoded.result.clone().unwrap()));
         }
+    }
+
+    fn heard(&self, at: Stamp, points: &[Decoded], _: Option<Duration>) {
+        self.answered(at, points);
     }
 
     fn failed(&self, _: Stamp, points: &[PointId], failure: &Failure, misses: u32) {

@@ -3,8 +3,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, BufReader, BufWriter, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    io::{self, BufReader, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -15,7 +14,6 @@ use super::{
 use crate::state;
 
 const FILE: &str = "objects";
-const NEW: &str = "objects.new";
 /// The file may grow to twice what it must hold, and this much more, before it is replaced.
 const FLOOR: u64 = 64 << 10;
 
@@ -139,34 +137,12 @@ fn append(file: &mut File, length: u64, records: &[u8]) -> Result<(), Failed> {
     file.sync_data().map_err(|error| Failed { error, cut_off: false })
 }
 
-/// Writes a new file beside the old one and puts it in its place.
+/// Puts a file with this set in the place of the old one.
 fn replace(folder: &Path, set: &Set) -> io::Result<File> {
-    let new = folder.join(NEW);
-    let written = write_new(&new, set).and_then(|file| fs::rename(&new, folder.join(FILE)).map(|()| file));
-    if written.is_err() {
-        // It may be what fills the disk.
-        let _ = fs::remove_file(&new);
-    }
-    let file = written?;
-    File::open(folder)?.sync_all()?;
-    Ok(file)
-}
-
-fn write_new(path: &Path, set: &Set) -> io::Result<File> {
-    // Left over from a run that was killed.
-    if let Err(error) = fs::remove_file(path)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        return Err(error);
-    }
-    let mut file = BufWriter::new(OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?);
-    file.write_all(codec::head().as_bytes())?;
-    for (key, text) in set {
-        file.write_all(codec::record(key, Some(text)).as_bytes())?;
-    }
-    let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-    file.sync_all()?;
-    Ok(file)
+    state::replace(folder, FILE, |file| {
+        file.write_all(codec::head().as_bytes())?;
+        set.iter().try_for_each(|(key, text)| file.write_all(codec::record(key, Some(text)).as_bytes()))
+    })
 }
 
 /// The end of the name under which a file of another version is left alone.

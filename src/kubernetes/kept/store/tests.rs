@@ -34,7 +34,7 @@ fn what_is_written_is_found_again_and_only_changes_are_written() {
     }
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&folder.0), mode(&folder.file())), (0o700, 0o600));
-    assert!(!folder.0.join(NEW).exists());
+    assert!(!folder.0.join("objects.new").exists());
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn a_kill_while_a_new_file_is_written_leaves_the_old_one() {
     let (mut store, _) = open(&folder);
     let wanted = set(&[("a", "1")]);
     store.write(&wanted).unwrap();
-    fs::write(folder.0.join(NEW), "fieldgate-objects 1\n01234567 put Dev").unwrap();
+    fs::write(folder.0.join("objects.new"), "fieldgate-objects 1\n01234567 put Dev").unwrap();
     assert_eq!(found(&folder), wanted);
     let (mut store, _) = open(&folder);
     store.repair = true;
@@ -155,10 +155,10 @@ fn a_full_disk_is_an_error_and_the_next_write_makes_up_for_it() {
     assert_eq!((&store.set, store.must_repair()), (&first, true));
     assert_eq!(found(&folder), first);
     // Nor is there room for a new file.
-    fs::create_dir(folder.0.join(NEW)).unwrap();
+    fs::create_dir(folder.0.join("objects.new")).unwrap();
     store.write(&wanted).unwrap_err();
     assert_eq!(found(&folder), first);
-    fs::remove_dir(folder.0.join(NEW)).unwrap();
+    fs::remove_dir(folder.0.join("objects.new")).unwrap();
     store.write(&wanted).unwrap();
     assert_eq!(found(&folder), wanted);
 }
