@@ -1,6 +1,13 @@
 //! What advertisements of known formats say. Pure; one file a format, each from its public specification. Nothing here
 //! remembers: replays and repetitions are told apart by who keeps the counters.
 
+mod bthome;
+mod measures;
+pub mod names;
+#[cfg(test)]
+mod samples;
+mod seal;
+
 use std::borrow::Cow;
 
 use mapper_api::Value;
@@ -23,11 +30,13 @@ pub enum Format {
     IBeacon,
     Eddystone,
     AltBeacon,
-    /// Service data of the Bluetooth SIG's own services.
+    // Service data of the Bluetooth SIG's own services. (No docstring: see `config`.)
     Sig,
 }
 
 /// A key of 16 bytes, as a device's maker or app gives it. It is never printed.
+///
+/// MiBeacon's old encryption (versions 2 and 3) has keys of 12 bytes; they become 16 by four that are always the same.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Key(pub [u8; 16]);
 
@@ -37,10 +46,34 @@ impl std::fmt::Debug for Key {
     }
 }
 
+impl Key {
+    /// The key that 32 hexadecimal digits write, or 24 for MiBeacon's old encryption. None for anything else; what was
+    /// given must not be quoted to anyone.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        // The four bytes are a fact of two independent decoders: xiaomi-ble (parser.py, set_bindkey) and ESPHome
+        // (components/xiaomi_ble).
+        const MIDDLE: [u8; 4] = [0x8d, 0x3d, 0x3c, 0x97];
+        let digits = text.as_bytes();
+        let bytes = digits.chunks(2).map(|pair| {
+            let [high, low] = pair.try_into().ok().map(|pair: [u8; 2]| pair.map(|c| char::from(c).to_digit(16)))?;
+            u8::try_from(high? << 4 | low?).ok()
+        });
+        let bytes: Vec<u8> = bytes.collect::<Option<_>>()?;
+        match *bytes {
+            [ref first @ .., _, _, _, _, _, _] if bytes.len() == 12 => {
+                let whole = [first, &MIDDLE[..], &bytes[6..]].concat();
+                whole.try_into().ok().map(Self)
+            }
+            _ => bytes.try_into().ok().map(Self),
+        }
+    }
+}
+
 /// One value of a message.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measure {
-    /// What it is, in camelCase: `temperature`, `humidity`, `batteryLevel`; the same word in every format.
+    /// What it is, in camelCase: `temperature`, `humidity`, `batteryLevel`; one of [`names`], the same word in every
+    /// format.
     pub name: &'static str,
     /// 1 for the first of this name in the message, 2 for the second.
     pub index: u8,
@@ -67,6 +100,25 @@ pub struct Message {
     pub counter: Option<u32>,
     /// A number that tells messages apart: the same one as before is a repetition.
     pub packet: Option<u8>,
+    /// What of it could not be read, or is against the format's rules: the measures are what was understood before
+    /// that, and are right. It is for people.
+    pub remark: Option<Cow<'static, str>>,
+}
+
+impl Message {
+    /// One that says nothing.
+    pub fn new(format: Format) -> Self {
+        Self {
+            format,
+            model: None,
+            measures: Vec::new(),
+            sleepy: false,
+            encrypted: false,
+            counter: None,
+            packet: None,
+            remark: None,
+        }
+    }
 }
 
 /// Why a message of a format gave nothing.
@@ -92,9 +144,34 @@ pub type Heard = Option<Result<Message, Trouble>>;
 type Decode = fn(&Advert, Option<&Key>) -> Heard;
 
 /// Every format's decoder.
-const DECODERS: &[(Format, Decode)] = &[];
+const DECODERS: &[(Format, Decode)] = &[(Format::Bthome, bthome::decode)];
 
 /// What each format makes of an advertisement. Most are of one format or none.
 pub fn decode(advert: &Advert, key: Option<&Key>) -> Vec<(Format, Result<Message, Trouble>)> {
     DECODERS.iter().filter_map(|(format, decode)| Some((*format, decode(advert, key)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Key;
+
+    #[test]
+    fn keys_are_of_32_or_24_digits() {
+        let key = Key::from_hex("231d39c1d7cc1ab1aee224cd096dB932").unwrap();
+        assert_eq!((key.0[0], key.0[15]), (0x23, 0x32));
+        // YLKG07YL of ble_monitor's tests: six bytes, the four that are always the same, six bytes.
+        let old = Key::from_hex("b853075158487ca39a5b5ea9").unwrap();
+        assert_eq!(old, Key::from_hex("b853075158488d3d3c977ca39a5b5ea9").unwrap());
+        for text in [
+            "",
+            "23",
+            "231d39c1d7cc1ab1aee224cd096db93",
+            "+31d39c1d7cc1ab1aee224cd096db932",
+            "é31d39c1d7cc1ab1aee224cd096db93",
+            "231d39c1d7cc1ab1aee224cd096db93200",
+        ] {
+            assert_eq!(Key::from_hex(text), None, "{text}");
+        }
+        assert_eq!(format!("{key:?}"), "Key(..)");
+    }
 }
