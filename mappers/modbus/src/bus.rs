@@ -1,16 +1,12 @@
 //! The only I/O: opens a line or a connection, and runs one exchange at a time on it.
 
-use std::{convert::Infallible, future::poll_fn, io, pin::pin, time::Duration};
+use std::{convert::Infallible, future::poll_fn, io, time::Duration};
 
 use mapper_api::{Bus, Error, ErrorKind, Result};
 use tokio::{
     net::TcpStream,
     task::spawn_blocking,
     time::{Instant, sleep_until, timeout},
-};
-use tokio_modbus::{
-    Slave,
-    client::{Client, Context, rtu, tcp},
 };
 use tokio_serial::{DataBits, FlowControl, SerialStream, StopBits};
 
@@ -21,7 +17,7 @@ use crate::{
     fits::fits,
     line::{Line, Target},
     request::{Answer, Request},
-    transport::{Expect, Fault, Handle, Io},
+    transport::{Expect, Fault, Io, Wire},
 };
 
 /// How long a connection or a device file may take to open.
@@ -33,68 +29,52 @@ const BABBLE: Duration = Duration::from_secs(1);
 
 /// An open serial line or TCP connection.
 pub struct ModbusBus {
-    wire: Handle,
+    wire: Wire,
 }
 
 impl ModbusBus {
     /// A bus over anything that carries bytes; `line` tells framing and timing.
     pub fn attach(io: impl Io, line: Line) -> Self {
-        Self { wire: Handle::new(io, line) }
+        Self { wire: Wire::new(io, line) }
     }
 
     async fn ask(&mut self, request: &Request) -> Result<Answer> {
         let unit = &request.unit;
         let what = &request.what;
         let expect = Expect { unit: unit.id, function: what.function(), len: what.answer_len() };
-        let free_at = {
-            let mut wire = self.wire.wire();
-            wire.line = unit.line;
-            wire.free_at()
-        };
+        self.wire.line = unit.line;
+        let free_at = self.wire.free_at();
         if free_at > Instant::now() {
             sleep_until(free_at).await;
         }
-        poll_fn(|cx| self.wire.wire().poll_begin(cx, expect)).await.map_err(|fault| error(request, fault))?;
-        let mut client = client(&self.wire, Slave(unit.id));
-        let mut call = pin!(client.call(what.pdu()));
+        poll_fn(|cx| self.wire.poll_begin(cx, expect)).await.map_err(|fault| error(request, fault))?;
+        self.wire.send(&what.pdu());
         let starts = unit.timeout + unit.line.frame(what.request_len());
-        let mut outcome = timeout(starts, &mut call).await;
-        if outcome.is_err() && self.wire.wire().pending() > 0 {
-            outcome = timeout(unit.line.frame(what.answer_len()) + STUTTER, &mut call).await;
+        let mut outcome = timeout(starts, poll_fn(|cx| self.wire.poll_answer(cx))).await;
+        if outcome.is_err() && self.wire.pending() > 0 {
+            let rest = unit.line.frame(what.answer_len()) + STUTTER;
+            outcome = timeout(rest, poll_fn(|cx| self.wire.poll_answer(cx))).await;
         }
         match outcome {
-            Ok(Ok(Ok(response))) => fits(what, response).map_err(|message| error(request, Fault::Bad(message))),
-            Ok(Ok(Err(code))) => match code.into() {
+            Ok(Ok(pdu)) => match fits(what, pdu) {
                 // The gateway is well, the unit behind it is silent: that unit alone is to be backed off.
-                code @ (GATEWAY_PATH | GATEWAY_TARGET) => {
+                Ok(Answer::Exception(code @ (GATEWAY_PATH | GATEWAY_TARGET))) => {
                     let name = codec::exception(code);
                     Err(Error::new(ErrorKind::Timeout, format!("{request}: the gateway answers {name}")))
                 }
-                code => Ok(Answer::Exception(code)),
+                Ok(answer) => Ok(answer),
+                Err(message) => Err(error(request, Fault::Bad(message))),
             },
-            Ok(Err(cause)) => {
-                let fault = self.wire.wire().take_fault();
-                Err(error(request, fault.unwrap_or_else(|| Fault::Bad(cause.to_string()))))
-            }
+            Ok(Err(fault)) => Err(error(request, fault)),
             Err(_) => {
                 let waited = unit.timeout.as_millis();
-                let noise = match self.wire.wire().pending() {
+                let noise = match self.wire.pending() {
                     0 => String::new(),
                     n => format!("; {n} bytes came that are no answer"),
                 };
                 Err(Error::new(ErrorKind::Timeout, format!("{request}: no answer within {waited} ms{noise}")))
             }
         }
-    }
-}
-
-/// Encodes and decodes one exchange. Kept, its two buffers would take 16 KiB of every connection (tokio-util's `Framed`),
-/// and after a failure bytes could be left behind in them; making it costs two allocations.
-fn client(wire: &Handle, unit: Slave) -> Context {
-    let framing = wire.wire().line.framing;
-    match framing {
-        Framing::Tcp => tcp::attach_slave(wire.clone(), unit),
-        Framing::Rtu => rtu::attach_slave(wire.clone(), unit),
     }
 }
 
@@ -119,12 +99,12 @@ impl Bus<Modbus> for ModbusBus {
     /// With framing `tcp` late answers are told apart by their transaction id. With `rtu` nothing tells them apart, so
     /// the line must have been silent for a while, and what came until then is dropped.
     async fn resynchronise(&mut self) -> Result<()> {
-        let Line { framing, settle, .. } = self.wire.wire().line;
+        let Line { framing, settle, .. } = self.wire.line;
         if framing == Framing::Tcp {
             return Ok(());
         }
         let end = Instant::now() + settle + BABBLE;
-        while let Ok(result) = timeout(settle, poll_fn(|cx| self.wire.wire().poll_more(cx))).await {
+        while let Ok(result) = timeout(settle, poll_fn(|cx| self.wire.poll_more(cx))).await {
             result.map_err(lost)?;
             if Instant::now() > end {
                 return Err(Error::new(ErrorKind::Bus, "the line does not fall silent"));
@@ -135,7 +115,7 @@ impl Bus<Modbus> for ModbusBus {
 
     /// Nobody sends unasked; but a connection that the other side closes is noticed at once, not at the next poll.
     async fn idle(&mut self) -> Result<Infallible> {
-        Err(lost(poll_fn(|cx| self.wire.wire().poll_discard(cx)).await))
+        Err(lost(poll_fn(|cx| self.wire.poll_discard(cx)).await))
     }
 }
 

@@ -1,7 +1,7 @@
-//! Does the answer fit the question? Pure. The client below checks unit and function code only; what it would take
-//! for good in a release build (too few registers, the echo of another write) is refused here.
+//! Does the answer fit the question? Pure. tokio-modbus tells what a PDU says; what it would take for good in a release
+//! build (another function, too few registers, the echo of another write) is refused here.
 
-use tokio_modbus::Response;
+use tokio_modbus::{ExceptionResponse, Response, bytes::Bytes};
 
 use crate::{
     config::Table,
@@ -12,8 +12,18 @@ use crate::{
 ///
 /// # Errors
 /// What was expected and what came.
-pub(crate) fn fits(question: &What, answer: Response) -> Result<Answer, String> {
+pub(crate) fn fits(question: &What, pdu: Vec<u8>) -> Result<Answer, String> {
     use Table::{Coil, DiscreteInput, HoldingRegister, InputRegister};
+    let pdu = Bytes::from(pdu);
+    if pdu.first().is_some_and(|function| function & 0x80 != 0) {
+        let refused = ExceptionResponse::try_from(pdu).map_err(|error| error.to_string())?;
+        let function = refused.function.value();
+        if function != question.function() {
+            return Err(format!("the answer refuses function {function}"));
+        }
+        return Ok(Answer::Exception(refused.exception.into()));
+    }
+    let answer = Response::try_from(pdu).map_err(|error| error.to_string())?;
     match (question, answer) {
         (What::Read { table: HoldingRegister, count, .. }, Response::ReadHoldingRegisters(words))
         | (What::Read { table: InputRegister, count, .. }, Response::ReadInputRegisters(words)) => {

@@ -1,9 +1,8 @@
 //! One Modbus question and its answer, as the core holds them. Pure.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use mapper_api::PointId;
-use tokio_modbus::Request as Pdu;
 
 use crate::{bind::Unit, config::Table};
 
@@ -75,17 +74,43 @@ impl What {
         }
     }
 
-    pub fn pdu(&self) -> Pdu<'_> {
+    /// Function code, place, values (Modbus Application Protocol V1.1b3, chapter 6).
+    pub fn pdu(&self) -> Vec<u8> {
+        let mut pdu = Vec::with_capacity(self.request_len());
+        let word = |pdu: &mut Vec<u8>, word: usize| {
+            pdu.extend_from_slice(&u16::try_from(word).unwrap_or(u16::MAX).to_be_bytes());
+        };
+        pdu.push(self.function());
         match self {
-            Self::Read { table: Table::Coil, start, count } => Pdu::ReadCoils(*start, *count),
-            Self::Read { table: Table::DiscreteInput, start, count } => Pdu::ReadDiscreteInputs(*start, *count),
-            Self::Read { table: Table::HoldingRegister, start, count } => Pdu::ReadHoldingRegisters(*start, *count),
-            Self::Read { table: Table::InputRegister, start, count } => Pdu::ReadInputRegisters(*start, *count),
-            Self::WriteCoil { start, on } => Pdu::WriteSingleCoil(*start, *on),
-            Self::WriteRegister { start, word } => Pdu::WriteSingleRegister(*start, *word),
-            Self::WriteCoils { start, on } => Pdu::WriteMultipleCoils(*start, Cow::Borrowed(on)),
-            Self::WriteRegisters { start, words } => Pdu::WriteMultipleRegisters(*start, Cow::Borrowed(words)),
+            Self::Read { start, count, .. } => {
+                word(&mut pdu, usize::from(*start));
+                word(&mut pdu, usize::from(*count));
+            }
+            Self::WriteCoil { start, on } => {
+                word(&mut pdu, usize::from(*start));
+                word(&mut pdu, if *on { 0xff00 } else { 0 });
+            }
+            Self::WriteRegister { start, word: value } => {
+                word(&mut pdu, usize::from(*start));
+                word(&mut pdu, usize::from(*value));
+            }
+            Self::WriteCoils { start, on } => {
+                word(&mut pdu, usize::from(*start));
+                word(&mut pdu, on.len());
+                let bytes = on.chunks(8).map(|bits| bits.iter().rev().fold(0, |byte, bit| byte << 1 | u8::from(*bit)));
+                pdu.push(u8::try_from(bytes.len()).unwrap_or(u8::MAX));
+                pdu.extend(bytes);
+            }
+            Self::WriteRegisters { start, words } => {
+                word(&mut pdu, usize::from(*start));
+                word(&mut pdu, words.len());
+                pdu.push(u8::try_from(2 * words.len()).unwrap_or(u8::MAX));
+                for value in words {
+                    word(&mut pdu, usize::from(*value));
+                }
+            }
         }
+        pdu
     }
 
     fn place(&self) -> (&'static str, Table, u16, usize) {
@@ -114,5 +139,36 @@ impl fmt::Display for What {
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "unit {} {}", self.unit.id, self.what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_modbus::{Request as Pdu, bytes::Bytes};
+
+    use super::What;
+    use crate::config::Table;
+
+    #[test]
+    fn a_server_understands_each_request() {
+        let bits = [true, false, true, true, false, false, false, false, true, true];
+        for (what, meant) in [
+            (What::Read { table: Table::Coil, start: 7, count: 2000 }, Pdu::ReadCoils(7, 2000)),
+            (What::Read { table: Table::DiscreteInput, start: 65535, count: 1 }, Pdu::ReadDiscreteInputs(65535, 1)),
+            (What::Read { table: Table::HoldingRegister, start: 256, count: 125 }, Pdu::ReadHoldingRegisters(256, 125)),
+            (What::Read { table: Table::InputRegister, start: 0, count: 2 }, Pdu::ReadInputRegisters(0, 2)),
+            (What::WriteCoil { start: 3, on: true }, Pdu::WriteSingleCoil(3, true)),
+            (What::WriteCoil { start: 3, on: false }, Pdu::WriteSingleCoil(3, false)),
+            (What::WriteRegister { start: 513, word: 0xabcd }, Pdu::WriteSingleRegister(513, 0xabcd)),
+            (What::WriteCoils { start: 9, on: bits.to_vec() }, Pdu::WriteMultipleCoils(9, bits[..].into())),
+            (
+                What::WriteRegisters { start: 1, words: vec![1, 0x0203, 65535] },
+                Pdu::WriteMultipleRegisters(1, [1, 0x0203, 65535][..].into()),
+            ),
+        ] {
+            let pdu = what.pdu();
+            assert_eq!(pdu.len(), what.request_len(), "{what}");
+            assert_eq!(Pdu::try_from(Bytes::from(pdu)).unwrap(), meant, "{what}");
+        }
     }
 }

@@ -68,6 +68,8 @@ counts! {
     sessions,
     /// Those replaced because of the match rules that they leave behind.
     recycled,
+    /// Times that btleplug broke down in a task of its own.
+    panics,
     /// Match rules that this process added to the bus itself.
     match_rules,
 }

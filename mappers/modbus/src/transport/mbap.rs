@@ -1,13 +1,15 @@
 //! Frames of Modbus TCP: a header of transaction id, protocol 0, length, unit; then the PDU. Pure.
 
-use super::Found;
+use super::{Found, Within};
 
 const HEADER: usize = 6;
+/// Behind the header stand the unit and the PDU.
+pub(crate) const PDU: Within = Within { head: HEADER + 1, tail: 0 };
 /// Unit and the longest PDU.
 const LONGEST: usize = 254;
 
-/// The frame with this transaction id. Whole frames with another id are late answers: they are skipped.
-pub(crate) fn find(bytes: &[u8], id: u16) -> Found {
+/// The frame of this unit with this transaction id. Whole frames with another id are late answers: they are skipped.
+pub(crate) fn find(bytes: &[u8], id: u16, unit: u8) -> Found {
     let mut skip = 0;
     loop {
         let rest = &bytes[skip..];
@@ -15,6 +17,9 @@ pub(crate) fn find(bytes: &[u8], id: u16) -> Found {
             Err(message) => return Found::Lost(message),
             Ok(None) => return Found::More { skip },
             Ok(Some(len)) if rest[..2] != id.to_be_bytes() => skip += len,
+            Ok(Some(_)) if rest[HEADER] != unit => {
+                return Found::Bad(format!("the answer is of unit {}", rest[HEADER]));
+            }
             Ok(Some(len)) => {
                 return match malformed(&rest[HEADER + 1..len]) {
                     None => Found::Frame { skip, len },
@@ -23,6 +28,16 @@ pub(crate) fn find(bytes: &[u8], id: u16) -> Found {
             }
         }
     }
+}
+
+/// Appends the frame of a PDU, which has at most 253 bytes.
+pub(crate) fn wrap(id: u16, unit: u8, pdu: &[u8], out: &mut Vec<u8>) {
+    let length = u16::try_from(1 + pdu.len()).unwrap_or(u16::MAX);
+    for part in [id, 0, length] {
+        out.extend_from_slice(&part.to_be_bytes());
+    }
+    out.push(unit);
+    out.extend_from_slice(pdu);
 }
 
 /// How many bytes at the start are whole frames.
@@ -47,7 +62,7 @@ fn frame_len(bytes: &[u8]) -> Result<Option<usize>, String> {
     Ok((bytes.len() >= HEADER + len).then_some(HEADER + len))
 }
 
-/// The client above trusts the byte count of a read's answer.
+/// tokio-modbus trusts the byte count of a read's answer.
 fn malformed(pdu: &[u8]) -> Option<String> {
     let (told, has) = (usize::from(pdu[1]), pdu.len() - 2);
     (matches!(pdu[0], 1..=4) && told != has).then(|| format!("the answer tells {told} bytes and has {has}"))
@@ -62,16 +77,17 @@ mod tests {
     #[test]
     fn a_frame_is_found_behind_late_ones() {
         let two = [[0, 6, 0, 0, 0, 5, 1, 3, 2, 0, 60], SEVEN].concat();
-        assert_eq!(find(&two, 7), Found::Frame { skip: 11, len: 11 });
-        assert_eq!(find(&two, 8), Found::More { skip: 22 });
-        assert_eq!(find(&two[..15], 7), Found::More { skip: 11 });
+        assert_eq!(find(&two, 7, 1), Found::Frame { skip: 11, len: 11 });
+        assert_eq!(find(&two, 8, 1), Found::More { skip: 22 });
+        assert_eq!(find(&two[..15], 7, 1), Found::More { skip: 11 });
+        assert!(matches!(find(&two, 7, 2), Found::Bad(_)), "of another unit");
         assert_eq!(skip_whole(&two[..15]), Ok(11));
     }
 
     #[test]
     fn what_is_no_frame_is_told() {
-        assert!(matches!(find(b"HTTP/1.1 400", 7), Found::Lost(_)));
-        assert!(matches!(find(&[0, 7, 0, 0, 0, 0, 1, 3], 7), Found::Lost(_)));
-        assert!(matches!(find(&[0, 7, 0, 0, 0, 5, 1, 1, 9, 0, 70], 7), Found::Bad(_)));
+        assert!(matches!(find(b"HTTP/1.1 400", 7, 1), Found::Lost(_)));
+        assert!(matches!(find(&[0, 7, 0, 0, 0, 0, 1, 3], 7, 1), Found::Lost(_)));
+        assert!(matches!(find(&[0, 7, 0, 0, 0, 5, 1, 1, 9, 0, 70], 7, 1), Found::Bad(_)));
     }
 }

@@ -1,15 +1,12 @@
-//! The transport between tokio-modbus and the wire: it hands up whole frames that can be the answer, and nothing else.
-//!
-//! The client above may be dropped in the middle of an exchange and made anew: nothing of the wire's state lives in
-//! it. This file moves bytes; which of them are a frame is decided by [`mbap`] and [`rtu`], purely.
+//! The wire: it takes one request down and hands up the PDU of a whole frame that can be its answer, and nothing else.
+//! This file moves bytes; which of them are a frame is decided by [`mbap`] and [`rtu`], purely; what a PDU says is
+//! tokio-modbus's affair.
 
 pub(crate) mod mbap;
 pub(crate) mod rtu;
 
 use std::{
-    fmt, io,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -63,64 +60,39 @@ const FINAL: Duration = Duration::from_millis(20);
 /// Noise is kept up to here, twice the longest frame.
 const MOST: usize = 512;
 
-/// The client's side of the wire; the bus keeps another handle to it.
-#[derive(Clone)]
-pub(crate) struct Handle(Arc<Mutex<Wire>>);
-
 pub(crate) struct Wire {
     io: Box<dyn Io>,
     pub line: Line,
     expect: Expect,
     /// Bytes that came and are no frame yet.
     inbound: Vec<u8>,
-    /// A whole frame, on its way up.
-    ready: Vec<u8>,
     /// A request on its way down.
     out: Vec<u8>,
-    /// Transaction ids of the wire never repeat within 65536 requests, whoever the client above is.
+    /// The transaction id of the last request; it does not repeat within 65536 of them.
     id: u16,
-    client_id: [u8; 2],
     suspect: Option<Pin<Box<Sleep>>>,
     /// When the line was last in use.
     last: Instant,
-    fault: Option<Fault>,
 }
 
-impl fmt::Debug for Handle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Handle")
-    }
-}
-
-impl Handle {
+impl Wire {
     pub fn new(io: impl Io, line: Line) -> Self {
-        Self(Arc::new(Mutex::new(Wire {
+        Self {
             io: Box::new(io),
             line,
             expect: Expect { unit: 0, function: 0, len: 0 },
             inbound: Vec::new(),
-            ready: Vec::new(),
             out: Vec::new(),
             id: 0,
-            client_id: [0; 2],
             suspect: None,
             last: Instant::now(),
-            fault: None,
-        })))
+        }
     }
 
-    pub fn wire(&self) -> MutexGuard<'_, Wire> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Wire {
     /// Makes ready for a request: whatever came before it is late or noise.
     pub fn poll_begin(&mut self, cx: &mut Context<'_>, expect: Expect) -> Poll<Result<(), Fault>> {
         self.expect = expect;
-        self.ready.clear();
         self.suspect = None;
-        self.fault = None;
         if !self.out.is_empty() {
             return Poll::Ready(Err(Fault::Lost("the other side takes no bytes".into())));
         }
@@ -186,117 +158,98 @@ impl Wire {
         self.inbound.len()
     }
 
-    pub fn take_fault(&mut self) -> Option<Fault> {
-        self.fault.take()
-    }
-
-    /// Never flushes the transport itself: on a tty that would block the thread until the last bit has left.
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.out.is_empty() {
-            match ready!(Pin::new(&mut self.io).poll_write(cx, &self.out)) {
-                Ok(0) => return Poll::Ready(Err(self.fail(Fault::Lost("the other side takes no bytes".into())))),
-                Ok(n) => drop(self.out.drain(..n)),
-                Err(error) => return Poll::Ready(Err(self.fail(Fault::Lost(error.to_string())))),
+    /// Takes a request for the unit that is expected to answer.
+    pub fn send(&mut self, pdu: &[u8]) {
+        self.out.clear();
+        match self.line.framing {
+            Framing::Tcp => {
+                self.id = self.id.wrapping_add(1);
+                mbap::wrap(self.id, self.expect.unit, pdu, &mut self.out);
             }
+            Framing::Rtu => rtu::wrap(self.expect.unit, pdu, &mut self.out),
         }
-        Poll::Ready(Ok(()))
+        let bytes = u32::try_from(self.out.len()).unwrap_or(u32::MAX);
+        self.last = Instant::now() + self.line.character * bytes;
     }
 
-    /// The error itself is only a signal to the client above; the bus reads the fault.
-    fn fail(&mut self, fault: Fault) -> io::Error {
-        self.fault = Some(fault);
-        io::ErrorKind::InvalidData.into()
-    }
-
-    /// Takes a frame out of what came, or says what is wrong with it.
-    fn deframe(&mut self) -> io::Result<bool> {
-        let found = match self.line.framing {
-            Framing::Tcp => mbap::find(&self.inbound, self.id),
-            Framing::Rtu => rtu::find(&self.inbound, self.expect),
-        };
-        match found {
-            Found::Frame { skip, len } => {
-                self.ready.extend(self.inbound.drain(..skip + len).skip(skip));
-                if self.line.framing == Framing::Tcp {
-                    self.ready[..2].copy_from_slice(&self.client_id);
-                }
-                Ok(true)
-            }
-            Found::More { skip } => {
-                self.inbound.drain(..skip);
-                Ok(false)
-            }
-            Found::Suspect => {
-                self.suspect.get_or_insert_with(|| Box::pin(sleep(FINAL)));
-                Ok(false)
-            }
-            Found::Bad(message) => {
-                self.inbound.clear();
-                Err(self.fail(Fault::Bad(message)))
-            }
-            Found::Lost(message) => Err(self.fail(Fault::Lost(message))),
-        }
-    }
-}
-
-impl AsyncRead for Handle {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let mut guard = self.wire();
-        let wire = &mut *guard;
+    /// Waits for the PDU of the answer. It may be dropped while pending.
+    pub fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Vec<u8>, Fault>> {
         loop {
-            if !wire.ready.is_empty() {
-                let n = wire.ready.len().min(buf.remaining());
-                buf.put_slice(&wire.ready[..n]);
-                wire.ready.drain(..n);
-                return Poll::Ready(Ok(()));
+            if let Poll::Ready(Err(fault)) = self.poll_send(cx) {
+                return Poll::Ready(Err(fault));
             }
-            if let Poll::Ready(Err(error)) = wire.poll_send(cx) {
-                return Poll::Ready(Err(error));
+            if !self.inbound.is_empty()
+                && let Some(pdu) = self.deframe()?
+            {
+                return Poll::Ready(Ok(pdu));
             }
-            if !wire.inbound.is_empty() && wire.deframe()? {
-                continue;
-            }
-            match wire.poll_more(cx) {
+            match self.poll_more(cx) {
                 Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(fault)) => return Poll::Ready(Err(wire.fail(fault))),
+                Poll::Ready(Err(fault)) => return Poll::Ready(Err(fault)),
                 Poll::Pending => {
-                    if let Some(suspect) = &mut wire.suspect {
+                    if let Some(suspect) = &mut self.suspect {
                         ready!(suspect.as_mut().poll(cx));
-                        let message = format!("wrong CRC in an answer of {} bytes", wire.inbound.len());
-                        return Poll::Ready(Err(wire.fail(Fault::Bad(message))));
+                        let message = format!("wrong CRC in an answer of {} bytes", self.inbound.len());
+                        return Poll::Ready(Err(Fault::Bad(message)));
                     }
                     return Poll::Pending;
                 }
             }
         }
     }
+
+    /// Never flushes the transport itself: on a tty that would block the thread until the last bit has left.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        while !self.out.is_empty() {
+            match ready!(Pin::new(&mut self.io).poll_write(cx, &self.out)) {
+                Ok(0) => return Poll::Ready(Err(Fault::Lost("the other side takes no bytes".into()))),
+                Ok(n) => drop(self.out.drain(..n)),
+                Err(error) => return Poll::Ready(Err(Fault::Lost(error.to_string()))),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes a frame's PDU out of what came, or says what is wrong with it.
+    fn deframe(&mut self) -> Result<Option<Vec<u8>>, Fault> {
+        let (found, within) = match self.line.framing {
+            Framing::Tcp => (mbap::find(&self.inbound, self.id, self.expect.unit), mbap::PDU),
+            Framing::Rtu => (rtu::find(&self.inbound, self.expect), rtu::PDU),
+        };
+        match found {
+            Found::Frame { skip, len } => {
+                let pdu = within.of(&self.inbound[skip..skip + len]).to_vec();
+                self.inbound.drain(..skip + len);
+                Ok(Some(pdu))
+            }
+            Found::More { skip } => {
+                self.inbound.drain(..skip);
+                Ok(None)
+            }
+            Found::Suspect => {
+                self.suspect.get_or_insert_with(|| Box::pin(sleep(FINAL)));
+                Ok(None)
+            }
+            Found::Bad(message) => {
+                self.inbound.clear();
+                Err(Fault::Bad(message))
+            }
+            Found::Lost(message) => Err(Fault::Lost(message)),
+        }
+    }
 }
 
-impl AsyncWrite for Handle {
-    /// The client encodes a request whole and writes it at once.
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, frame: &[u8]) -> Poll<io::Result<usize>> {
-        let mut wire = self.wire();
-        wire.out.clear();
-        wire.out.extend_from_slice(frame);
-        if wire.line.framing == Framing::Tcp && frame.len() > 2 {
-            wire.client_id = [frame[0], frame[1]];
-            wire.id = wire.id.wrapping_add(1);
-            let id = wire.id.to_be_bytes();
-            wire.out[..2].copy_from_slice(&id);
-        }
-        let bytes = u32::try_from(frame.len()).unwrap_or(u32::MAX);
-        wire.last = Instant::now() + wire.line.character * bytes;
-        match wire.poll_send(cx) {
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            _ => Poll::Ready(Ok(frame.len())),
-        }
-    }
+/// Which bytes of a frame are its PDU.
+#[derive(Clone, Copy)]
+pub(crate) struct Within {
+    /// Bytes before it.
+    pub head: usize,
+    /// Bytes behind it.
+    pub tail: usize,
+}
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.wire().poll_send(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+impl Within {
+    fn of(self, frame: &[u8]) -> &[u8] {
+        &frame[self.head..frame.len() - self.tail]
     }
 }

@@ -1,7 +1,10 @@
 //! Frames of a serial line: unit, PDU, CRC. Pure. Nothing tells where a frame begins, so it is looked for: what was
 //! asked tells unit and function, the frame tells its length, and the CRC decides.
 
-use super::{Expect, Found};
+use super::{Expect, Found, Within};
+
+/// The unit stands before the PDU, the CRC behind it.
+pub(crate) const PDU: Within = Within { head: 1, tail: 2 };
 
 const CRC: crc::Crc<u16> = crc::Crc::<u16>::new(&crc::CRC_16_MODBUS);
 
@@ -40,8 +43,14 @@ pub(crate) fn has_good_crc(frame: &[u8]) -> bool {
     CRC.checksum(body).to_le_bytes() == crc
 }
 
+/// Appends the frame of a PDU.
+pub(crate) fn wrap(unit: u8, pdu: &[u8], out: &mut Vec<u8>) {
+    out.push(unit);
+    out.extend_from_slice(pdu);
+    seal(out);
+}
+
 /// Appends the CRC to what stands in the buffer.
-#[cfg(feature = "sim")]
 pub(crate) fn seal(frame: &mut Vec<u8>) {
     let crc = CRC.checksum(frame).to_le_bytes();
     frame.extend_from_slice(&crc);
