@@ -175,4 +175,3 @@ impl Protocol for Ble {
         bus::open(&bound.device, &self.radio, &self.memory, secrets.as_deref()).await
     }
 }
-pub mod replay_guard;
