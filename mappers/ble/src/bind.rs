@@ -8,12 +8,14 @@ use uuid::Uuid;
 
 use crate::{
     advert::{Mac, short},
+    characteristics,
     config::{self, Address, Endpoint, Figure, Mode, Pair, Secret, SecretRef},
     formats::{
         Format,
         names::{self, Kind},
     },
     radio::{Spot, WriteKind},
+    rule::{Bits, Rule},
     secrets::hexadecimal,
 };
 
@@ -77,25 +79,18 @@ pub(crate) struct Datum {
 pub(crate) enum Source {
     Reading { name: String, index: u8, format: Option<Format> },
     Radio(Figure),
-    Manufacturer(u16, Cut),
-    Service(Uuid, Cut),
+    Manufacturer(u16, Rule),
+    Service(Uuid, Rule),
     Characteristic { spot: Spot, mode: Mode, part: Part, write: WriteKind },
-}
-
-/// Which bytes of what is advertised.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Cut {
-    pub offset: usize,
-    pub prefix: Vec<u8>,
 }
 
 /// Which part of a characteristic's value.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Part {
-    /// What stands from this byte on.
-    Bytes(usize),
-    /// This field of a type of the Bluetooth SIG; the first one if none is named.
-    Standard(Option<String>),
+    /// These bytes, decoded by the property's type and order.
+    Bytes(Rule),
+    /// This field of a type of the Bluetooth SIG, and which one of several.
+    Standard { field: &'static str, index: u8 },
 }
 
 /// The most bytes that stand in one advertisement, and in one characteristic (Core Specification, vol. 3, part F, 3.2.9).
@@ -262,10 +257,12 @@ impl Check<'_> {
                 ),
             );
         }
-        for (key, given) in [("index", address.index.is_some()), ("format", address.format.is_some())] {
-            if given && address.reading.is_none() {
-                self.refuse(key, "belongs to reading; leave it out");
-            }
+        if address.format.is_some() && address.reading.is_none() {
+            self.refuse("format", "belongs to reading; leave it out");
+        }
+        let counted = address.characteristic.as_ref().is_some_and(|at| at.field.is_some());
+        if address.index.is_some() && address.reading.is_none() && !counted {
+            self.refuse("index", "belongs to reading, or to a characteristic's field; leave it out");
         }
         if address.characteristic.is_none() && self.point.access.can_write() {
             self.refuse_property("access", "what is advertised can only be read; a characteristic can be written");
@@ -286,10 +283,13 @@ impl Check<'_> {
             Some(known) => self.kind(known),
             None => self.unknown(name),
         }
-        let address = &self.point.address;
-        let index = self.whole("index", address.index.unwrap_or(1), 1, 255)?;
-        let index = u8::try_from(index).ok()?;
-        Some(Source::Reading { name: name.to_owned(), index, format: address.format })
+        let index = self.index()?;
+        Some(Source::Reading { name: name.to_owned(), index, format: self.point.address.format })
+    }
+
+    fn index(&mut self) -> Option<u8> {
+        let index = self.whole("index", self.point.address.index.unwrap_or(1), 1, 255)?;
+        u8::try_from(index).ok()
     }
 
     /// A type that holds each value of this kind as it is.
@@ -331,14 +331,14 @@ impl Check<'_> {
 
     fn manufacturer(&mut self, rule: &config::Manufacturer) -> Option<Source> {
         let company = self.whole("manufacturer.company", rule.company, 0, 65_535);
-        let cut = self.cut("manufacturer", rule.offset, rule.prefix.as_deref());
-        Some(Source::Manufacturer(u16::try_from(company?).ok()?, cut?))
+        let rule = self.rule("manufacturer", rule.offset, rule.prefix.as_ref(), rule.length, rule.bits.as_ref());
+        Some(Source::Manufacturer(u16::try_from(company?).ok()?, rule?))
     }
 
     fn service(&mut self, rule: &config::ServiceData) -> Option<Source> {
         let service = self.uuid("serviceData.uuid", &rule.uuid);
-        let cut = self.cut("serviceData", rule.offset, rule.prefix.as_deref());
-        Some(Source::Service(service?, cut?))
+        let rule = self.rule("serviceData", rule.offset, rule.prefix.as_ref(), rule.length, rule.bits.as_ref());
+        Some(Source::Service(service?, rule?))
     }
 
     fn characteristic(&mut self, at: &config::Characteristic) -> Option<Source> {
@@ -351,13 +351,10 @@ impl Check<'_> {
         if at.write.is_some() && !access.can_write() {
             self.refuse("characteristic.write", "says how it is written, but access is read; leave it out");
         }
-        if let Some(field) = &at.field {
-            self.word("characteristic.field", field);
-            if at.offset.is_some() {
-                self.refuse("characteristic.field", "and offset are both given; keep one of them");
-            }
+        if at.field.is_some() && (at.offset.is_some() || at.bits.is_some()) {
+            self.refuse("characteristic.field", "is for a whole standard value; keep it, or offset and bits");
         }
-        let part = self.part(at, uuid);
+        let part = uuid.and_then(|uuid| self.part(at, uuid));
         let write = match at.write.unwrap_or_default() {
             config::Write::Request => WriteKind::Request,
             config::Write::Command => WriteKind::Command,
@@ -366,23 +363,48 @@ impl Check<'_> {
         Some(Source::Characteristic { spot, mode: at.mode.unwrap_or_default(), part: part?, write })
     }
 
-    fn part(&mut self, at: &config::Characteristic, uuid: Option<Uuid>) -> Option<Part> {
-        let offset = match at.offset {
-            Some(offset) => self.room("characteristic.offset", offset, MOST_IN_CHARACTERISTIC)?,
-            None => 0,
+    /// By the Bluetooth SIG's own type where it is known and no place is given.
+    fn part(&mut self, at: &config::Characteristic, uuid: Uuid) -> Option<Part> {
+        let known = characteristics::fields(uuid).filter(|_| at.offset.is_none() && at.bits.is_none());
+        let Some(fields) = known else {
+            if let Some(field) = at.field.as_ref().filter(|_| characteristics::fields(uuid).is_none()) {
+                let message = format!("{field:?}: this characteristic's type is not known; offset would be accepted");
+                self.refuse("characteristic.field", message);
+            }
+            let rule = self.rule_within("characteristic", MOST_IN_CHARACTERISTIC, at.offset, at.bits.as_ref())?;
+            if self.point.access.can_write() && (rule.offset != 0 || rule.bits.is_some()) {
+                let key = if rule.bits.is_some() { "characteristic.bits" } else { "characteristic.offset" };
+                self.refuse(key, "cannot be where it can be written: a characteristic is written whole");
+            }
+            return Some(Part::Bytes(rule));
         };
-        if self.point.access.can_write() && offset != 0 {
-            self.refuse(
-                "characteristic.offset",
-                "must be 0 where it can be written: a characteristic is written whole",
-            );
+        self.own_order();
+        let field = match &at.field {
+            None => Some(&fields[0]),
+            Some(field) => fields.iter().find(|known| known.name == field),
+        };
+        let Some(field) = field else {
+            let accepted = fields.iter().map(|known| known.name).collect::<Vec<_>>().join(", ");
+            self.refuse("characteristic.field", format!("is none of this characteristic's; accepted: {accepted}"));
+            return None;
+        };
+        self.kind(field);
+        if self.point.access.can_write() && (field.name != fields[0].name || !characteristics::is_writable(uuid)) {
+            let message =
+                format!("{} cannot be written by its standard type; offset: 0 writes plain bytes", field.name);
+            self.refuse_property("access", message);
         }
-        let _ = uuid;
-        Some(Part::Bytes(offset))
+        Some(Part::Standard { field: field.name, index: self.index()? })
     }
 
-    fn cut(&mut self, key: &str, offset: Option<i64>, prefix: Option<&str>) -> Option<Cut> {
-        let offset = self.room(&format!("{key}.offset"), offset.unwrap_or(0), MOST_ADVERTISED);
+    fn rule(
+        &mut self,
+        key: &str,
+        offset: Option<i64>,
+        prefix: Option<&String>,
+        length: Option<i64>,
+        bits: Option<&String>,
+    ) -> Option<Rule> {
         let prefix = match prefix {
             None => Some(Vec::new()),
             Some(text) => {
@@ -394,7 +416,39 @@ impl Check<'_> {
                 bytes
             }
         };
-        Some(Cut { offset: offset?, prefix: prefix? })
+        let length = match length {
+            None => Some(None),
+            Some(length) => {
+                let length = self.whole(&format!("{key}.length"), length, 1, MOST_ADVERTISED);
+                length.map(|length| usize::try_from(length).ok())
+            }
+        };
+        let rule = self.rule_within(key, MOST_ADVERTISED, offset, bits);
+        let rule = Rule { prefix: prefix?, length: length?, ..rule? };
+        self.fits(key, &rule)
+    }
+
+    fn rule_within(&mut self, key: &str, most: i64, offset: Option<i64>, bits: Option<&String>) -> Option<Rule> {
+        let offset = self.room(&format!("{key}.offset"), offset.unwrap_or(0), most);
+        let bits = match bits.map(|text| text.parse::<Bits>()) {
+            None => Some(None),
+            Some(Ok(bits)) => Some(Some(bits)),
+            Some(Err(message)) => {
+                self.refuse(&format!("{key}.bits"), message);
+                None
+            }
+        };
+        self.fits(key, &Rule { offset: offset?, bits: bits?, ..Rule::default() })
+    }
+
+    fn fits(&mut self, key: &str, rule: &Rule) -> Option<Rule> {
+        match rule.check(self.point.data_type, self.point.size) {
+            Ok(()) => Some(rule.clone()),
+            Err((part, message)) => {
+                self.refuse(&format!("{key}.{part}"), message);
+                None
+            }
+        }
     }
 
     /// An offset at which the type still fits.
@@ -409,15 +463,6 @@ impl Check<'_> {
         }
         self.refuse(path, format!("{number} is not in {least}..{greatest}"));
         None
-    }
-
-    fn word(&mut self, path: &str, word: &str) {
-        let fits = word.len() <= 63
-            && word.starts_with(|c: char| c.is_ascii_lowercase())
-            && word.chars().all(|c| c.is_ascii_alphanumeric());
-        if !fits {
-            self.refuse(path, format!("{word:?} is no name; one in camelCase would be accepted, such as temperature"));
-        }
     }
 
     fn uuid(&mut self, path: &str, text: &str) -> Option<Uuid> {
@@ -477,7 +522,10 @@ fn notes(endpoint: &Endpoint, whom: &Whom, connects: bool, points: &[Point<Addre
             let message = "is advertised, but most devices stop advertising while they are connected to";
             notes.push(BindError::config(At::Address(id), "", message));
         }
-        if wide && point.order == ByteOrder::Abcd && address.characteristic.is_some() {
+        let plain = address.characteristic.as_ref().is_some_and(|at| {
+            at.offset.is_some() || uuid(&at.uuid).is_none_or(|uuid| characteristics::fields(uuid).is_none())
+        });
+        if wide && point.order == ByteOrder::Abcd && plain {
             let message = "is not given, so the most significant byte comes first; characteristics usually have the \
                            least significant byte first, which is DCBA";
             notes.push(BindError::config(At::Property(id), "order", message));

@@ -51,6 +51,7 @@ pub struct Endpoint {
 const MAC: &str = "^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$";
 const UUID: &str = "^([0-9A-Fa-f]{4}|[0-9A-Fa-f]{8}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$";
 const BYTES: &str = "^([0-9A-Fa-f]{2}){1,32}$";
+const BITS: &str = r"^[0-9]{1,2}(\.\.[0-9]{1,2})?$";
 const WORD: &str = "^[a-z][A-Za-z0-9]*$";
 
 /// Something that YAML must not hold.
@@ -97,7 +98,7 @@ pub struct Address {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = WORD))]
     pub reading: Option<String>,
-    /// With `reading`: which one, where a message has several of that name; 1 if left out.
+    /// With `reading` or a characteristic's `field`: which one, where a message has several of that name; 1 if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 255))]
     pub index: Option<i64>,
@@ -143,6 +144,14 @@ pub struct Manufacturer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), regex(pattern = BYTES))]
     pub prefix: Option<String>,
+    /// How many bytes the data must have: data of another length says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 254))]
+    pub length: Option<i64>,
+    /// Which bits of the number are the value, the lowest being 0: `"4..11"`, or `"7"` for one. All of them if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 6), regex(pattern = BITS))]
+    pub bits: Option<String>,
 }
 
 /// Bytes of service data.
@@ -160,6 +169,14 @@ pub struct ServiceData {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), regex(pattern = BYTES))]
     pub prefix: Option<String>,
+    /// How many bytes the data must have: data of another length says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 254))]
+    pub length: Option<i64>,
+    /// Which bits of the number are the value, the lowest being 0: `"4..11"`, or `"7"` for one. All of them if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 6), regex(pattern = BITS))]
+    pub bits: Option<String>,
 }
 
 /// A characteristic, and which of its bytes are meant.
@@ -184,6 +201,10 @@ pub struct Characteristic {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = WORD))]
     pub field: Option<String>,
+    /// With `offset`: which bits of the number are the value, the lowest being 0: `"4..11"`, or `"7"` for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 6), regex(pattern = BITS))]
+    pub bits: Option<String>,
     /// How it is written: `request` (the device answers, if left out) or `command` (it does not).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub write: Option<Write>,

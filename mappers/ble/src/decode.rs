@@ -5,7 +5,8 @@ use mapper_values::{Shape, codec};
 
 use crate::{
     advert::Advert,
-    bind::{Bound, Cut, Datum, Part, Source},
+    bind::{Bound, Datum, Part, Source},
+    characteristics,
     config::Figure,
     formats::{Format, Message, Trouble},
     radio::Spot,
@@ -16,9 +17,9 @@ use crate::{
 pub(crate) fn answer(bound: &Bound, request: &Request, answer: &Answer, out: &mut Vec<Decoded>) {
     match (answer, &request.what) {
         (Answer::Value(bytes), What::Read(_) | What::Subscribe(_)) => {
-            out.extend(
-                data(bound, &request.points).map(|(point, datum)| Decoded { point, result: part(datum, bytes) }),
-            );
+            let said =
+                |(point, datum)| Decoded { point, result: part(datum, bytes).unwrap_or_else(|| unstated(datum)) };
+            out.extend(data(bound, &request.points).map(said));
         }
         (Answer::Refused(why), _) => {
             let refusal = || Err(Refusal::rejected(why.clone()));
@@ -57,13 +58,13 @@ pub(crate) fn advertised(
                 reading(name, *index, meant.map(|(_, message)| message), datum)
             }
             Source::Radio(figure) => measured(*figure, advert, datum.data_type),
-            Source::Manufacturer(company, cut) => {
+            Source::Manufacturer(company, rule) => {
                 let records = advert.manufacturer.iter().filter(|(id, _)| id == company).map(|(_, data)| &data[..]);
-                cut_out(records, cut, datum)
+                rule.read(records, datum.data_type, datum.order, datum.size)
             }
-            Source::Service(uuid, cut) => {
+            Source::Service(uuid, rule) => {
                 let records = advert.service_data.iter().filter(|(id, _)| id == uuid).map(|(_, data)| &data[..]);
-                cut_out(records, cut, datum)
+                rule.read(records, datum.data_type, datum.order, datum.size)
             }
             Source::Characteristic { .. } => None,
         };
@@ -75,7 +76,7 @@ pub(crate) fn advertised(
 pub(crate) fn notified(bound: &Bound, at: Spot, bytes: &[u8], out: &mut Vec<Decoded>) {
     let all = (0..).zip(&bound.points).filter(|(_, datum)| datum.readable);
     let meant = all.filter(|(_, datum)| matches!(&datum.source, Source::Characteristic { spot, .. } if *spot == at));
-    out.extend(meant.map(|(point, datum)| Decoded { point, result: part(datum, bytes) }));
+    out.extend(meant.filter_map(|(point, datum)| Some(Decoded { point, result: part(datum, bytes)? })));
 }
 
 fn data<'a>(bound: &'a Bound, points: &'a [PointId]) -> impl Iterator<Item = (PointId, &'a Datum)> {
@@ -144,34 +145,42 @@ fn converted(value: &Value, data_type: DataType) -> Result<Value, Refusal> {
     Shape::default().raw(number, data_type).map_err(|error| Refusal::bad_data(error.to_string()))
 }
 
-/// The value in the first of these records that begins as it must.
-fn cut_out<'a>(records: impl Iterator<Item = &'a [u8]>, cut: &Cut, datum: &Datum) -> Option<Result<Value, Refusal>> {
-    let mut records = records.filter(|data| data.starts_with(&cut.prefix));
-    records.next().map(|data| slice(data, cut.offset, datum))
-}
-
-/// The property's value in a characteristic's.
-fn part(datum: &Datum, bytes: &[u8]) -> Result<Value, Refusal> {
-    match &datum.source {
-        Source::Characteristic { part: Part::Bytes(offset), .. } => slice(bytes, *offset, datum),
-        _ => Err(Refusal::bad_data("is no property of a characteristic")),
+/// The property's value in a characteristic's; none if the device does not state it.
+fn part(datum: &Datum, bytes: &[u8]) -> Option<Result<Value, Refusal>> {
+    let Source::Characteristic { spot, part, .. } = &datum.source else { return None };
+    match part {
+        // Longer texts are cut by the device; what is shorter than its size is whole.
+        Part::Bytes(rule) => {
+            let rest = bytes.len().saturating_sub(rule.offset);
+            let size = datum.size.map(|size| size.min(u16::try_from(rest).unwrap_or(u16::MAX)));
+            rule.read([bytes], datum.data_type, datum.order, size)
+        }
+        Part::Standard { field, index } => match characteristics::decode(spot.characteristic, bytes) {
+            Ok(measures) => {
+                let found = measures.iter().find(|measure| measure.name == *field && measure.index == *index);
+                found.map(|measure| typed(&measure.value, datum))
+            }
+            Err(refusal) => Some(Err(refusal)),
+        },
     }
 }
 
-fn slice(data: &[u8], offset: usize, datum: &Datum) -> Result<Value, Refusal> {
-    let rest = data.get(offset..).unwrap_or(&[]);
-    let width = usize::from(datum.data_type.width().unwrap_or(1));
-    if rest.len() < width {
-        let length = data.len();
-        return Err(Refusal::bad_data(format!("has {length} bytes; the value needs {width} from byte {offset} on")));
-    }
-    let width = datum.data_type.width().or(datum.size).map_or(rest.len(), usize::from);
-    codec::decode(&rest[..width.min(rest.len())], datum.data_type, datum.order)
+fn unstated(datum: &Datum) -> Result<Value, Refusal> {
+    let field = match &datum.source {
+        Source::Characteristic { part: Part::Standard { field, .. }, .. } => field,
+        _ => "value",
+    };
+    Err(Refusal::bad_data(format!("the device states no {field}")))
 }
 
 /// The bytes of a characteristic with this value.
 pub(crate) fn to_bytes(datum: &Datum, value: &Value) -> Result<Vec<u8>, Refusal> {
-    codec::encode(value, datum.data_type, datum.order, datum.size)
+    match &datum.source {
+        Source::Characteristic { spot, part: Part::Standard { .. }, .. } => {
+            characteristics::encode(spot.characteristic, value)
+        }
+        _ => codec::encode(value, datum.data_type, datum.order, datum.size),
+    }
 }
 
 #[cfg(test)]

@@ -82,11 +82,6 @@ impl Presence {
         self.known.silence = Some(slowest.max(before));
     }
 
-    /// The radio was deaf for a while: the pauses that end now were not the device's.
-    pub fn interrupted(&mut self) {
-        self.paces.iter_mut().for_each(|(_, pace)| pace.last = None);
-    }
-
     /// How long it may be silent.
     pub fn silence(&self) -> Duration {
         if self.known.sleepy { SLEEPY } else { self.known.silence.map_or(UNLEARNT, Duration::from_secs) }
@@ -195,14 +190,6 @@ mod tests {
         presence.heard(0, Duration::ZERO, Some(true));
         assert_eq!(presence.silence(), SLEEPY);
         assert_eq!(Presence::new(presence.known()).silence(), SLEEPY);
-    }
-
-    #[test]
-    fn a_deaf_radio_is_not_the_device_s_pause() {
-        let mut presence = after(Known::default(), std::iter::repeat_n(1_000, GAPS));
-        presence.interrupted();
-        presence.heard(0, Duration::from_secs(9_000), None);
-        assert_eq!(presence.silence().as_secs(), 30);
     }
 
     proptest! {
