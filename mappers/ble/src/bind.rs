@@ -300,8 +300,11 @@ impl Check<'_> {
         let (fits, what, accepted) = match name.kind {
             Kind::Bool => (data_type == Bool || data_type.is_number() && !float, "true or false", "bool"),
             Kind::Whole => (data_type.is_number(), "a whole number", "an integer type"),
-            // Percents are whole in most formats; one that is not is refused when it comes.
-            Kind::Number => (float || data_type.is_number() && name.unit == "%", "a number with decimals", "float32"),
+            // Most of them are whole in some formats; one that is not is refused when it comes. These never are.
+            Kind::Number => {
+                let whole = data_type.is_number() && !matches!(name.unit, "°C" | "V");
+                (float || whole, "a number with decimals", "float32")
+            }
             Kind::Text => (data_type == String, "a text", "string"),
             Kind::Bytes => (data_type == Bytes, "some bytes", "bytes"),
         };
