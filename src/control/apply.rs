@@ -285,9 +285,10 @@ impl Fleet {
         self.lines.with(|buses| buses.stats()).unwrap_or_default()
     }
 
-    /// Every device with its status and live values, computed now. A status changes only with what it tells.
-    pub fn devices(&self) -> Vec<Shown> {
-        self.entries().iter_mut().map(|(id, entry)| entry.shown(id)).collect()
+    /// Every device with its status and live values, computed now, one after the other: all at once would take as much
+    /// memory as the devices themselves. A status changes only with what it tells.
+    pub fn devices<T>(&self, mut show: impl FnMut(Shown) -> T) -> Vec<T> {
+        self.entries().iter_mut().map(|(id, entry)| show(entry.shown(id))).collect()
     }
 
     /// Ends all buses, each after the sequence in flight.
