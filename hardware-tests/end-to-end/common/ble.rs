@@ -5,12 +5,12 @@ use std::{fmt::Write as _, fs, time::Duration};
 
 use fieldgate::data::Version;
 use serde_json::Value as Json;
+use tokio::time::{Instant, sleep};
 
 use super::{
     bridge::{Bridge, Folder, fieldgate},
     broker::Broker,
-    subscriber::Subscriber,
-    until_at_most,
+    subscriber::{Heard, Subscriber},
 };
 
 /// The longest that anything may take: a device's silence is noticed after half a minute at least.
@@ -70,14 +70,18 @@ impl Site {
     /// The last message on a device's topic, when it fits.
     pub async fn last(&self, device: &str, topic: &str, fits: impl Fn(&Json) -> bool) -> Json {
         let end = format!("/{device}/{topic}");
-        let found = until_at_most(PATIENCE, &format!("{end}; last: {:?}", self.newest(&end)), async || {
-            self.heard.on(&end).last().map(|h| h.json()).filter(&fits)
-        });
-        found.await
-    }
-
-    fn newest(&self, end: &str) -> Option<Json> {
-        self.heard.on(end).last().map(|h| h.json())
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let last = self.heard.on(&end).last().map(Heard::json);
+            if let Some(json) = last.as_ref().filter(|json| fits(json)) {
+                return json.clone();
+            }
+            assert!(
+                Instant::now() < deadline,
+                "waited {PATIENCE:?} for a fitting message on {end}; the last: {last:?}"
+            );
+            sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// Waits for a reading of this property, good and fitting; gives its place among the device's readings.
@@ -89,13 +93,17 @@ impl Site {
     pub async fn reads_after(&self, from: usize, device: &str, property: &str, fits: impl Fn(&Json) -> bool) -> usize {
         let end = format!("/{device}/readings");
         let good = |json: &Json| json["bad"][property].is_null() && fits(&json["values"][property]);
-        let what = format!("a reading of {device}: {property}");
-        let found = until_at_most(PATIENCE, &what, async || {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
             let all = self.heard.on(&end);
-            let mut all = all.iter().enumerate().skip(from);
-            all.find(|(_, heard)| good(&heard.json())).map(|(place, _)| place)
-        });
-        found.await
+            if let Some(place) = (from..all.len()).find(|place| good(&all[*place].json())) {
+                return place;
+            }
+            let last = all.last().map(Heard::json);
+            let what = format!("a fitting {property} among the readings of {device} from number {from} on");
+            assert!(Instant::now() < deadline, "waited {PATIENCE:?} for {what}; the last of {}: {last:?}", all.len());
+            sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// How many readings of this device came.

@@ -487,4 +487,4 @@ fn notes(endpoint: &Endpoint, whom: &Whom, connects: bool, points: &[Point<Addre
 
 #[cfg(test)]
 #[path = "bind_tests.rs"]
-mod tests;
+pub(crate) mod tests;

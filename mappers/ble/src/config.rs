@@ -16,7 +16,7 @@ use crate::formats::Format;
 pub struct Endpoint {
     /// The device's address, such as `A4:C1:38:12:34:56`: public or random static, one that does not change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = MAC))]
+    #[schemars(length(max = 17), regex(pattern = MAC))]
     pub address: Option<String>,
     /// The name that the device advertises, for one whose address is not known beforehand. Of several devices of this
     /// name the one that is heard first is kept to until it falls silent.
@@ -29,10 +29,10 @@ pub struct Endpoint {
     pub irk: Option<Secret>,
     /// The address of the adapter that is to be used, and no other one. Whichever hears the device best if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = MAC))]
+    #[schemars(length(max = 17), regex(pattern = MAC))]
     pub adapter: Option<String>,
-    /// The key that the device's advertisements are encrypted with: a file with 32 hexadecimal digits. With it, what is
-    /// not encrypted is refused.
+    /// The key that the device's advertisements are encrypted with: a file with 32 hexadecimal digits (24 for old Xiaomi devices). With
+    /// it, what is not encrypted is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bind_key: Option<Secret>,
     /// With true a connection to the device is kept. A property with a `characteristic` needs one, and implies it.
@@ -92,7 +92,7 @@ pub enum Pair {
 #[schemars(extend("oneOf" = [{"required": ["reading"]}, {"required": ["radio"]}, {"required": ["manufacturer"]},
     {"required": ["serviceData"]}, {"required": ["characteristic"]}]))]
 pub struct Address {
-    /// A value that the device advertises in a known format, by its name there: `temperature`, `humidity`, `battery`.
+    /// A value that the device advertises in a known format, by its name: `temperature`, `humidity`, `batteryLevel`.
     /// `fieldgate scan ble` shows the names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = WORD))]
@@ -141,7 +141,7 @@ pub struct Manufacturer {
     pub offset: Option<i64>,
     /// What the data must begin with, in hexadecimal digits: data that begins otherwise says nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = BYTES))]
+    #[schemars(length(max = 64), regex(pattern = BYTES))]
     pub prefix: Option<String>,
 }
 
@@ -150,7 +150,7 @@ pub struct Manufacturer {
 #[serde(deny_unknown_fields)]
 pub struct ServiceData {
     /// The service: four hexadecimal digits in quotes for one of the Bluetooth SIG's, such as `"181a"`, or a whole UUID.
-    #[schemars(regex(pattern = UUID))]
+    #[schemars(length(max = 36), regex(pattern = UUID))]
     pub uuid: String,
     /// Where the value begins, in bytes after the UUID. 0 if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -158,7 +158,7 @@ pub struct ServiceData {
     pub offset: Option<i64>,
     /// What the data must begin with, in hexadecimal digits: data that begins otherwise says nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = BYTES))]
+    #[schemars(length(max = 64), regex(pattern = BYTES))]
     pub prefix: Option<String>,
 }
 
@@ -167,10 +167,10 @@ pub struct ServiceData {
 #[serde(deny_unknown_fields)]
 pub struct Characteristic {
     /// The service that it belongs to: four hexadecimal digits in quotes, such as `"180f"`, or a whole UUID.
-    #[schemars(regex(pattern = UUID))]
+    #[schemars(length(max = 36), regex(pattern = UUID))]
     pub service: String,
     /// The characteristic's own, such as `"2a19"`.
-    #[schemars(regex(pattern = UUID))]
+    #[schemars(length(max = 36), regex(pattern = UUID))]
     pub uuid: String,
     /// How its values come: `read` (polled, if left out), or sent by the device, as `notify` or `indicate`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

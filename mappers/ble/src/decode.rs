@@ -173,3 +173,7 @@ fn slice(data: &[u8], offset: usize, datum: &Datum) -> Result<Value, Refusal> {
 pub(crate) fn to_bytes(datum: &Datum, value: &Value) -> Result<Vec<u8>, Refusal> {
     codec::encode(value, datum.data_type, datum.order, datum.size)
 }
+
+#[cfg(test)]
+#[path = "decode_tests.rs"]
+mod tests;

@@ -114,3 +114,7 @@ fn kind(messages: &[(Format, Result<Message, Trouble>)]) -> u64 {
     }
     hasher.finish()
 }
+
+#[cfg(test)]
+#[path = "hearing_tests.rs"]
+mod tests;

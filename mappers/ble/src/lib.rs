@@ -14,7 +14,9 @@ mod plan;
 mod presence;
 pub mod radio;
 mod replay;
+pub mod replay_guard;
 mod request;
+mod scan;
 mod secrets;
 
 use std::{
@@ -24,8 +26,8 @@ use std::{
 };
 
 use mapper_api::{
-    BindError, BusKey, Capability, Cost, DataType, Decoded, Host, Json, Point, PointId, Protocol, Refusal, Result,
-    Sequence, Value,
+    BindError, BusKey, Capability, Cost, DataType, Decoded, Discovery, Host, Json, Point, PointId, Protocol, Refusal,
+    Result, Sequence, Value,
 };
 
 pub use bind::Bound;
@@ -158,6 +160,14 @@ impl Protocol for Ble {
 
     fn replay(&self, bound: &Bound, sample: &Json) -> Result<Vec<Decoded>, String> {
         replay::replay(bound, sample)
+    }
+
+    fn scan_schema(&self) -> Option<Json> {
+        Some(mapper_api::schema_of::<scan::Args>())
+    }
+
+    fn discover(&self, args: &Json) -> Result<Box<dyn Discovery>> {
+        Ok(Box::new(scan::begin(&self.radio, args)?))
     }
 
     async fn open(&self, bound: &Bound) -> Result<DeviceBus> {

@@ -120,3 +120,74 @@ fn advert(given: &Advertisement) -> Result<Advert, String> {
 fn bytes(text: &str) -> Option<Vec<u8>> {
     hexadecimal(text).filter(|bytes| bytes.len() <= 512)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use mapper_api::{BoundDevice, DataType, Mapper, Value};
+    use serde_json::json;
+
+    use crate::{Ble, bind::tests::point};
+
+    fn bound() -> Arc<dyn BoundDevice> {
+        let addresses = [
+            (json!({ "reading": "temperature" }), DataType::Float32),
+            (json!({ "manufacturer": { "company": 0x0499, "offset": 1, "prefix": "05" } }), DataType::Int16),
+            (json!({ "characteristic": { "service": "180f", "uuid": "2a19", "offset": 0 } }), DataType::Uint8),
+            (json!({ "radio": "rssi" }), DataType::Int8),
+            (json!({ "reading": "humidity" }), DataType::Float32),
+        ];
+        let points = addresses.iter().map(|(address, data_type)| point(address, *data_type)).collect();
+        Arc::new(Ble::default())
+            .bind(&json!({ "address": "54:48:E6:8F:80:A5" }), points)
+            .unwrap_or_else(|e| panic!("{e:?}"))
+    }
+
+    #[test]
+    fn what_was_recorded_decodes_as_what_is_heard() {
+        // The encrypted example of the BTHome v2 specification; data format 5 of Ruuvi begins with 05 and the temperature.
+        let sample = json!({
+            "advertisements": [
+                { "manufacturer": { "0x0499": "0512fc" }, "rssi": -71 },
+                {
+                    "address": "54:48:E6:8F:80:A5",
+                    "serviceData": { "fcd2": "41a47266c95f730011223378237214" },
+                    "rssi": -60,
+                },
+            ],
+            "characteristics": { "2a19": "64" },
+            "bindKey": "231d39c1d7cc1ab1aee224cd096db932",
+        });
+        let found: Vec<_> =
+            bound().replay(&sample).unwrap().into_iter().map(|d| (d.point, d.result.unwrap())).collect();
+        assert_eq!(
+            found,
+            [
+                (0, Value::Float32(25.06)),
+                (1, Value::Int(0x12fc)),
+                (2, Value::Uint(100)),
+                (3, Value::Int(-60)),
+                (4, Value::Float32(50.55)),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_no_recorded_answer_is_refused() {
+        for (sample, part) in [
+            (json!({ "adverts": [] }), "unknown field `adverts`"),
+            (json!({ "bindKey": "23" }), "bindKey: 32"),
+            (json!({ "characteristics": { "xyz": "64" } }), "characteristics.xyz: is no UUID"),
+            (json!({ "characteristics": { "2a19": "6" } }), "characteristics.2a19: an even number"),
+            (json!({ "advertisements": [{}, { "address": "x" }] }), "advertisements[1].address"),
+            (json!({ "advertisements": [{ "manufacturer": { "acme": "00" } }] }), "manufacturer.acme: is no company"),
+            (json!({ "advertisements": [{ "manufacturer": { "0x1": "0g" } }] }), "manufacturer.0x1: an even number"),
+            (json!({ "advertisements": [{ "serviceData": { "fcd": "00" } }] }), "serviceData.fcd: is no UUID"),
+            (json!({ "advertisements": [{ "services": ["x"] }] }), "services: \"x\" is no UUID"),
+        ] {
+            let error = bound().replay(&sample).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

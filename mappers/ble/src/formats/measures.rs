@@ -4,7 +4,7 @@
 use mapper_api::{ByteOrder, DataType, Value};
 
 use super::{
-    Measure,
+    Format, Measure, Message,
     names::{Kind, Name},
 };
 
@@ -14,15 +14,23 @@ pub struct Measures(Vec<Measure>);
 
 impl Measures {
     /// The next one of this name.
-    pub fn add(&mut self, name: Name, value: Value) {
+    pub fn add(&mut self, name: Name, value: impl Into<Value>) {
         let index = self.next_index(name);
         self.add_at(name, index, value);
     }
 
     /// One whose index the message states itself, a button's number for instance.
-    pub fn add_at(&mut self, name: Name, index: u8, value: Value) {
+    pub fn add_at(&mut self, name: Name, index: u8, value: impl Into<Value>) {
+        let value = value.into();
         debug_assert!(fits(name.kind, &value), "{} is no {value:?}", name.name);
         self.0.push(Measure { name: name.name, index, value, unit: name.unit });
+    }
+
+    /// The next one of this name, unless the device says that it has none.
+    pub fn add_some(&mut self, name: Name, value: Option<impl Into<Value>>) {
+        if let Some(value) = value {
+            self.add(name, value);
+        }
     }
 
     /// One more than those of this name that are there.
@@ -34,6 +42,11 @@ impl Measures {
     /// None yet.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// A message in clear that says all this.
+    pub fn message(self, format: Format) -> Message {
+        Message { measures: self.0, ..Message::new(format) }
     }
 
     /// All of them, in the order of the message.

@@ -1,12 +1,23 @@
 //! What advertisements of known formats say. Pure; one file a format, each from its public specification. Nothing here
 //! remembers: replays and repetitions are told apart by who keeps the counters.
 
+mod altbeacon;
+mod atc;
 mod bthome;
+mod eddystone;
+mod govee;
+mod ibeacon;
 mod measures;
+mod mibeacon;
 pub mod names;
+mod record;
+mod ruuvi;
 #[cfg(test)]
 mod samples;
 mod seal;
+mod switchbot;
+#[cfg(test)]
+mod vectors;
 
 use std::borrow::Cow;
 
@@ -50,8 +61,7 @@ impl Key {
     /// The key that 32 hexadecimal digits write, or 24 for MiBeacon's old encryption. None for anything else; what was
     /// given must not be quoted to anyone.
     pub fn from_hex(text: &str) -> Option<Self> {
-        // The four bytes are a fact of two independent decoders: xiaomi-ble (parser.py, set_bindkey) and ESPHome
-        // (components/xiaomi_ble).
+        // As xiaomi-ble (parser.py, set_bindkey) and ble_monitor (ble_parser/xiaomi.py) have it.
         const MIDDLE: [u8; 4] = [0x8d, 0x3d, 0x3c, 0x97];
         let digits = text.as_bytes();
         let bytes = digits.chunks(2).map(|pair| {
@@ -144,7 +154,17 @@ pub type Heard = Option<Result<Message, Trouble>>;
 type Decode = fn(&Advert, Option<&Key>) -> Heard;
 
 /// Every format's decoder.
-const DECODERS: &[(Format, Decode)] = &[(Format::Bthome, bthome::decode)];
+const DECODERS: &[(Format, Decode)] = &[
+    (Format::Bthome, bthome::decode),
+    (Format::MiBeacon, mibeacon::decode),
+    (Format::Atc, atc::decode),
+    (Format::Ruuvi, ruuvi::decode),
+    (Format::Govee, govee::decode),
+    (Format::SwitchBot, switchbot::decode),
+    (Format::IBeacon, ibeacon::decode),
+    (Format::Eddystone, eddystone::decode),
+    (Format::AltBeacon, altbeacon::decode),
+];
 
 /// What each format makes of an advertisement. Most are of one format or none.
 pub fn decode(advert: &Advert, key: Option<&Key>) -> Vec<(Format, Result<Message, Trouble>)> {

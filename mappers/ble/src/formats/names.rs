@@ -45,6 +45,10 @@ names! {
     // Air, weather, soil.
     /// Of the air, the water, or whatever the device measures.
     TEMPERATURE "temperature" "°C" Number;
+    /// From which temperature on the device gives an alarm.
+    TEMPERATURE_ALARM "temperatureAlarm" "°C" Number;
+    /// Below which temperature the device gives an alarm.
+    TEMPERATURE_ALARM_LOW "temperatureAlarmLow" "°C" Number;
     /// Relative humidity of the air.
     HUMIDITY "humidity" "%" Number;
     /// The temperature at which water condenses.
@@ -69,8 +73,16 @@ names! {
     TVOC "tvoc" "µg/m³" Number;
     /// Particles up to 2.5 µm.
     PM25 "pm25" "µg/m³" Number;
+    /// Particles up to 1 µm.
+    PM1 "pm1" "µg/m³" Number;
+    /// Particles up to 4 µm.
+    PM4 "pm4" "µg/m³" Number;
     /// Particles up to 10 µm.
     PM10 "pm10" "µg/m³" Number;
+    /// Volatile organic compounds against their average of 100.
+    VOC_INDEX "vocIndex" "" Whole;
+    /// Nitrogen oxides against their usual 1.
+    NOX_INDEX "noxIndex" "" Whole;
     /// Formaldehyde.
     FORMALDEHYDE "formaldehyde" "mg/m³" Number;
 
@@ -107,6 +119,14 @@ names! {
     SPEED "speed" "m/s" Number;
     /// Acceleration.
     ACCELERATION "acceleration" "m/s²" Number;
+    /// Acceleration along the device's first axis.
+    ACCELERATION_X "accelerationX" "m/s²" Number;
+    /// Acceleration along the second.
+    ACCELERATION_Y "accelerationY" "m/s²" Number;
+    /// Acceleration along the third.
+    ACCELERATION_Z "accelerationZ" "m/s²" Number;
+    /// How far a curtain or a blind is moved; which end is 0 the device defines.
+    POSITION "position" "%" Number;
     /// Speed of turning.
     GYROSCOPE "gyroscope" "°/s" Number;
     /// Speed of turning of a machine.
@@ -212,6 +232,28 @@ names! {
     /// What a reader of fingerprints says: `matched`, or why not.
     FINGERPRINT "fingerprint" "" Text;
 
+    // Beacons.
+    /// The identity of a group of beacons.
+    UUID "uuid" "" Text;
+    /// The first number below it.
+    MAJOR "major" "" Whole;
+    /// The second.
+    MINOR "minor" "" Whole;
+    /// An identity in hexadecimal digits.
+    BEACON_ID "beaconId" "" Text;
+    /// The first part of an identity, in hexadecimal digits.
+    NAMESPACE "namespace" "" Text;
+    /// The second.
+    INSTANCE "instance" "" Text;
+    /// An identity that changes, in hexadecimal digits.
+    EPHEMERAL_ID "ephemeralId" "" Text;
+    /// An address of the web.
+    URL "url" "" Text;
+    /// How strong the beacon is at one metre, as it states itself.
+    MEASURED_POWER "measuredPower" "dBm" Whole;
+    /// What its maker may use.
+    MANUFACTURER_RESERVED "manufacturerReserved" "" Whole;
+
     // Bodies.
     /// Beats of a heart.
     HEART_RATE "heartRate" "1/min" Number;
@@ -235,6 +277,18 @@ names! {
     BATTERY_LOW "batteryLow" "" Bool;
     /// The battery is being charged.
     BATTERY_CHARGING "batteryCharging" "" Bool;
+    /// How strong it sends, as it states itself.
+    TX_POWER "txPower" "dBm" Whole;
+    /// How long it has been on.
+    UPTIME "uptime" "s" Number;
+    /// How often it has sent since then.
+    ADVERTISING_COUNT "advertisingCount" "" Whole;
+    /// Number of a measurement: the same one means the same measurement.
+    MEASUREMENT_SEQUENCE "measurementSequence" "" Whole;
+    /// How often it was moved, modulo a number that the device defines.
+    MOVEMENT_COUNTER "movementCounter" "" Whole;
+    /// It is not calibrated yet, and so not accurate.
+    CALIBRATING "calibrating" "" Bool;
     /// How much is left of what the device uses up.
     CONSUMABLE "consumable" "%" Number;
     /// What the device counts.

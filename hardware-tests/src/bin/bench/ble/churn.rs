@@ -1,7 +1,7 @@
 //! Accelerated churn: what months of passers-by and of lost links leave behind. Memory after the first half against memory
 //! after the second; match rules as the bus counts them.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use hardware_tests::{
@@ -105,20 +105,27 @@ fn links(stage: &Stage, count: usize) -> Result<()> {
         blue.put(Peripheral::new(&address(number)).service("181a", [value]));
     }
     let adverts = move |_| (0..LINKS).map(|number| Advert::of(&address(number))).collect();
-    let _stream = blue.every(std::time::Duration::from_millis(100), adverts);
+    let _stream = blue.every(Duration::from_millis(100), adverts);
     let devices = (0..LINKS).map(|number| {
         let name = format!("linked-{number:02}");
         let yaml = linked_yaml(&name, &address(number), "181a", "2a6e");
         (name, yaml)
     });
+    let subscriber = stage.subscriber(false)?;
     let gateway = stage.gateway(blue.address(), devices)?;
-    let half = |rounds: usize| -> Result<Held> {
+    let mut value = 0_u16;
+    let mut half = |rounds: usize| -> Result<Held> {
         for _ in 0..rounds {
-            wait("all links", || Ok((0..LINKS).all(|number| blue.subscribed(&address(number), "2a6e"))))?;
-            wait("all links", || Ok(blue.links() == LINKS))?;
-            for number in 0..LINKS {
-                blue.drop_link(&address(number));
-            }
+            let moment = Instant::now();
+            wait("a value over each link", || {
+                value = value.wrapping_add(1);
+                if blue.links() == LINKS {
+                    (0..LINKS).for_each(|number| blue.set(&address(number), "2a6e", &value.to_le_bytes()));
+                }
+                let tally = subscriber.tally()?;
+                Ok(tally.devices.len() == LINKS && tally.devices.values().all(|seen| seen.last > moment))
+            })?;
+            (0..LINKS).for_each(|number| blue.drop_link(&address(number)));
         }
         Held::of(&gateway, blue.match_rules()?.len())
     };
