@@ -109,13 +109,17 @@ impl Connection {
 
     /// Reads the whole value.
     pub async fn read(&self, spot: &Spot) -> Result<Vec<u8>, RadioError> {
-        let (device, its) = self.find(spot)?;
+        let (device, its) = self.find(spot, "read", CharPropFlags::READ)?;
         self.run(spot, "read", async move { device.read(&its).await }).await
     }
 
     /// Writes.
     pub async fn write(&self, spot: &Spot, value: &[u8], kind: WriteKind) -> Result<(), RadioError> {
-        let (device, its) = self.find(spot)?;
+        let flag = match kind {
+            WriteKind::Request => CharPropFlags::WRITE,
+            WriteKind::Command => CharPropFlags::WRITE_WITHOUT_RESPONSE,
+        };
+        let (device, its) = self.find(spot, "written that way", flag)?;
         let (value, kind) = (
             value.to_vec(),
             match kind {
@@ -128,7 +132,8 @@ impl Connection {
 
     /// Asks the device to notify, or to indicate where it cannot notify. Values come from [`Connection::next`].
     pub async fn subscribe(&self, spot: &Spot) -> Result<(), RadioError> {
-        let (device, its) = self.find(spot)?;
+        let either = CharPropFlags::NOTIFY | CharPropFlags::INDICATE;
+        let (device, its) = self.find(spot, "subscribed to", either)?;
         // Before it is asked: the first value may come before the answer.
         self.subscribed.lock().unwrap_or_else(PoisonError::into_inner).push(*spot);
         self.run(spot, "subscribed to", async move { device.subscribe(&its).await }).await
@@ -166,11 +171,21 @@ impl Connection {
         self.claim.core.known(self.claim.place).and_then(|(_, known)| known.rssi)
     }
 
-    fn find(&self, spot: &Spot) -> Result<(Peripheral, btleplug::api::Characteristic), RadioError> {
+    /// Finds a characteristic that allows this. What it does not allow is refused here: some devices give no answer.
+    fn find(
+        &self,
+        spot: &Spot,
+        done: &str,
+        either: CharPropFlags,
+    ) -> Result<(Peripheral, btleplug::api::Characteristic), RadioError> {
         let its = self.parts.theirs.get(spot).ok_or_else(|| {
             let message = format!("{} has no {spot}", self.claim.mac);
             RadioError::new(RadioErrorKind::NoCharacteristic, message)
         })?;
+        if !its.properties.intersects(either) {
+            let message = format!("{spot} cannot be {done}: the device says so");
+            return Err(RadioError::new(RadioErrorKind::Refused, message));
+        }
         Ok((self.parts.peripheral.clone(), its.clone()))
     }
 
