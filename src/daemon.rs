@@ -19,7 +19,7 @@ use tokio::{
 use crate::{
     bus::{Buses, Options},
     control::{
-        apply::Fleet,
+        apply::{Fleet, Shown},
         catalog::{Catalog, Judge},
         issue::Severity,
         report,
@@ -163,8 +163,8 @@ impl Facts {
 impl data::Facts for Facts {
     fn devices(&self) -> BTreeMap<DeviceId, Readiness> {
         let fleet = self.fleet();
-        let shown = fleet.iter().flat_map(|fleet| fleet.devices());
-        shown.map(|shown| (shown.id.clone(), shown.readiness())).collect()
+        let readiness = |shown: Shown| (shown.id.clone(), shown.readiness());
+        fleet.iter().flat_map(|fleet| fleet.devices(readiness)).collect()
     }
 
     fn buses(&self) -> BTreeMap<String, BusHealth> {

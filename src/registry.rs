@@ -7,6 +7,8 @@ use mapper_api::Mapper;
 /// The mappers that this binary was built with.
 pub fn mappers() -> Vec<Arc<dyn Mapper>> {
     vec![
+        #[cfg(feature = "ble")]
+        Arc::new(mapper_ble::Ble::default()),
         #[cfg(feature = "modbus")]
         Arc::new(mapper_modbus::Modbus),
         #[cfg(feature = "virtual")]

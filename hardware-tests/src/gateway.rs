@@ -59,6 +59,34 @@ pub fn device_yaml(name: &str, endpoint: &Endpoint, registers: u16, period_ms: u
     yaml
 }
 
+/// A Device that is a Bluetooth sensor with four uint16, most significant byte first, in the manufacturer data of company
+/// 0xFFFF: r0 to r3.
+pub fn sensor_yaml(name: &str, address: &str) -> String {
+    let properties = (0..4).map(|n| {
+        let offset = 2 * n;
+        format!("{{ name: r{n}, type: uint16, ble: {{ manufacturer: {{ company: 0xFFFF, offset: {offset} }} }} }}")
+    });
+    bluetooth_yaml(name, address, properties)
+}
+
+/// A Device that is connected to for one int16 that it notifies, least significant byte first: r0.
+pub fn linked_yaml(name: &str, address: &str, service: &str, characteristic: &str) -> String {
+    let at = format!("service: \"{service}\", uuid: \"{characteristic}\", mode: notify, offset: 0");
+    let property = format!("{{ name: r0, type: int16, order: DCBA, ble: {{ characteristic: {{ {at} }} }} }}");
+    bluetooth_yaml(name, address, [property])
+}
+
+fn bluetooth_yaml(name: &str, address: &str, properties: impl IntoIterator<Item = String>) -> String {
+    let mut yaml = format!(
+        "apiVersion: fieldgate.dev/v1alpha1\nkind: Device\nmetadata: {{ name: {name} }}\nspec:\n  protocol:\n    \
+         ble: {{ address: \"{address}\" }}\n  properties:\n"
+    );
+    for property in properties {
+        let _ = writeln!(yaml, "    - {property}");
+    }
+    yaml
+}
+
 /// Writes one file per device below `folder`, which is emptied first. Returns the folder.
 pub fn write_devices(folder: &Path, devices: impl IntoIterator<Item = (String, String)>) -> Result<PathBuf> {
     let folder = folder.join("devices");
@@ -93,21 +121,39 @@ pub fn start_fed(program: &Path, scratch: &Path, broker: u16, fed: &Fed) -> Resu
         fed.state.display()
     );
     fs::write(&config, yaml)?;
-    spawn(program, scratch, broker, &["--config".as_ref(), config.as_os_str()])
+    spawn(Command::new(program), scratch, broker, &["--config".as_ref(), config.as_os_str()])
 }
 
 /// Starts `fieldgate run`; its log goes to `gateway.log` in the scratch folder.
 pub fn start(program: &Path, scratch: &Path, devices: &Path, broker: u16, settings: Settings) -> Result<Running> {
+    run(Command::new(program), scratch, devices, broker, settings)
+}
+
+/// The same with the BlueZ at this D-Bus address.
+pub fn start_on(
+    program: &Path,
+    scratch: &Path,
+    devices: &Path,
+    broker: u16,
+    settings: Settings,
+    bus: &str,
+) -> Result<Running> {
+    let mut program = Command::new(program);
+    program.env("DBUS_SYSTEM_BUS_ADDRESS", bus);
+    run(program, scratch, devices, broker, settings)
+}
+
+fn run(program: Command, scratch: &Path, devices: &Path, broker: u16, settings: Settings) -> Result<Running> {
     let config = scratch.join("fieldgate.yaml");
     fs::write(&config, settings.yaml())?;
     let arguments = ["--devices".as_ref(), devices.as_os_str(), "--config".as_ref(), config.as_os_str()];
     spawn(program, scratch, broker, &arguments)
 }
 
-fn spawn(program: &Path, scratch: &Path, broker: u16, arguments: &[&OsStr]) -> Result<Running> {
+fn spawn(mut program: Command, scratch: &Path, broker: u16, arguments: &[&OsStr]) -> Result<Running> {
     let log = fs::File::create(scratch.join("gateway.log"))?;
     Running::spawn(
-        Command::new(program)
+        program
             .args(["run", "--broker", &format!("mqtt://127.0.0.1:{broker}")])
             .args(arguments)
             .stdin(Stdio::null())

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bank;
+pub mod bluez;
 pub mod broker;
 pub mod child;
 pub mod cluster;

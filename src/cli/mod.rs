@@ -17,6 +17,7 @@ mod demo;
 mod health;
 mod mappers;
 mod run;
+mod scan;
 
 /// The device-protocol bridge for Kubernetes at the edge.
 ///
@@ -41,6 +42,8 @@ enum Command {
     Run(run::Args),
     /// Check Devices, DeviceModels and settings; tell all mistakes at once.
     Check(check::Args),
+    /// Look for devices that nothing describes yet.
+    Scan(scan::Args),
     /// Show it all at work: a broker, simulated devices, readings, a write, a dead device.
     #[cfg(feature = "demo")]
     Demo(demo::Args),
@@ -68,6 +71,7 @@ pub fn main_with(mappers: Vec<Arc<dyn Mapper>>) -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(args) => run::run(args, mappers),
         Command::Check(args) => check::run(&args, mappers),
+        Command::Scan(args) => scan::run(&args, &mappers),
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(&args, mappers),
         Command::Health(args) => health::run(&args),

@@ -60,7 +60,7 @@ impl Site for Pages {
 
     fn devices(&self) -> Value {
         let devices: Map<_, _> =
-            self.fleet.devices().into_iter().map(|shown| (shown.id.to_string(), device(&shown))).collect();
+            self.fleet.devices(|shown| (shown.id.to_string(), device(&shown))).into_iter().collect();
         json!({ "boot": self.data.boot(), "devices": devices })
     }
 
@@ -140,9 +140,8 @@ impl Pages {
             Kind::Gauge,
             "1 while the device is accepted, answers, and holds what is desired.",
         );
-        for shown in self.fleet.devices() {
-            let ready = shown.readiness() == Readiness::Ready;
-            metric.sample(&[("namespace", &shown.id.namespace), ("device", &shown.id.name)], u8::from(ready));
+        for (ready, id) in self.fleet.devices(|shown| (shown.readiness() == Readiness::Ready, shown.id)) {
+            metric.sample(&[("namespace", &id.namespace), ("device", &id.name)], u8::from(ready));
         }
     }
 }

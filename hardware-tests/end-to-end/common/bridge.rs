@@ -96,8 +96,13 @@ impl Bridge {
 
     /// Starts it with these flags, and waits until it listens for HTTP.
     pub async fn with(flags: &[&str]) -> Self {
+        Self::from(fieldgate(), flags).await
+    }
+
+    /// The same with an environment of its own.
+    pub async fn from(mut program: Command, flags: &[&str]) -> Self {
         let files = Folder::new();
-        let child = fieldgate()
+        let child = program
             .args(["run", "--http", "127.0.0.1:0", "--log-format", "json"])
             .args(flags)
             .stdout(Stdio::null())

@@ -2,6 +2,7 @@
 //!
 //! It measures; it judges nothing and fails only when something does not run.
 
+mod ble;
 mod cluster;
 mod method;
 mod rig;
@@ -38,12 +39,18 @@ parts with a Kubernetes API server (only if named; `kube` is all of them):
   kube-offline  a restart with no API server, to the first reading
   kube-size     the stripped release binary with every mapper and Kubernetes, without the demo
 
+parts with Bluetooth LE (only if named; `ble` is all of them):
+  ble-latency    advertisements stamped by a scripted org.bluez, to the subscriber
+  ble-load       200 sensors that advertise at 1 Hz: CPU, loss, memory
+  ble-reconnect  20 devices that notify, on a real BlueZ: bluetoothd killed and started again
+  ble-churn      devices that come and go, links that are lost: memory, and match rules at the bus
+
 options:
   --gateway PATH    the program to measure; without it `cargo build --release` makes it
   --seconds N       length of a window (default 10)
   --rounds N        windows of each program, taken in turn (default 3)
   --full            serial windows of 5 minutes instead of 1; with Kubernetes 300 samples, windows of 5
-                    minutes, 10 for kube-node
+                    minutes, 10 for kube-node; 100,000 devices, 10,000 and 300 links for ble-churn
   --samples N       Devices created or edited (default 60)
   --devices N       devices of kube-node (default 1000)
   --gateways N      gateways of kube-fleet (default 200)
@@ -89,12 +96,15 @@ impl Options {
                 "--samples" => options.samples = Some(value()?.parse().context("--samples takes a whole number")?),
                 "--devices" => options.devices = Some(value()?.parse().context("--devices takes a whole number")?),
                 "--gateways" => options.gateways = value()?.parse().context("--gateways takes a whole number")?,
+                "ble" => options.parts.extend(ble::PARTS.map(String::from)),
+                part if ble::PARTS.contains(&part) => options.parts.push(part.into()),
                 "kube" => options.parts.extend(cluster::PARTS.map(String::from)),
                 part if cluster::PARTS.contains(&part) => options.parts.push(part.into()),
                 part if PARTS.contains(&part.to_lowercase().as_str()) => options.parts.push(part.to_lowercase()),
                 other => bail!(
-                    "no part or option {other}; parts: {}, {}; see --help",
+                    "no part or option {other}; parts: {}, {}, {}; see --help",
                     PARTS.join(", "),
+                    ble::PARTS.join(", "),
                     cluster::PARTS.join(", ")
                 ),
             }
@@ -133,6 +143,10 @@ fn main() -> Result<()> {
         options.parts.iter().map(String::as_str).partition(|part| cluster::PARTS.contains(part));
     if !of_cluster.is_empty() {
         cluster::measure(&of_cluster, &options)?;
+    }
+    let (of_bluetooth, parts): (Vec<&str>, Vec<&str>) = parts.into_iter().partition(|part| ble::PARTS.contains(part));
+    if !of_bluetooth.is_empty() {
+        ble::measure(&of_bluetooth, &options)?;
     }
     if parts.is_empty() {
         return Ok(());

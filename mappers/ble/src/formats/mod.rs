@@ -42,7 +42,7 @@ pub enum Format {
     IBeacon,
     Eddystone,
     AltBeacon,
-    /// Service data of the Bluetooth SIG's own services.
+    // Service data of the Bluetooth SIG's own services. (No docstring: see `config`.)
     Sig,
 }
 

@@ -1,0 +1,209 @@
+//! Faults that no machine shows on demand, on the scripted org.bluez (a mock): adapters pulled out, calls that hang or are
+//! refused, the bus gone; and what is found by `scan`.
+
+#![allow(clippy::unwrap_used)] // a test
+
+mod common;
+
+use std::{
+    process::{Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use common::{
+    ble::{Site, device, near, reading},
+    bridge::{condition, fieldgate},
+    until_at_most,
+};
+use hardware_tests::bluez::{
+    Advert, Characteristic, Peripheral, Scripted,
+    scripted::{Heals, Stream},
+};
+use serde_json::Value as Json;
+
+const SENSOR: &str = "A4:C1:38:00:00:01";
+const LINKED: &str = "A4:C1:38:00:00:02";
+const HELD: &str = "A4:C1:38:00:00:03";
+const FIRST: &str = "00:AA:01:00:00:42";
+const SECOND: &str = "00:AA:01:00:00:43";
+const BATTERY: &str = "type: uint8, ble: { characteristic: { service: \"180f\", uuid: \"2a19\", mode: notify } }";
+
+/// BTHome in the clear: packet id and 25.06 degrees.
+fn bthome(round: u64) -> [u8; 6] {
+    [0x40, 0x00, u8::try_from(round % 256).unwrap(), 0x02, 0xCA, 0x09]
+}
+
+/// All three are heard ten times a second, by each of so many adapters.
+fn air(blue: &Scripted, adapters: usize) -> Stream {
+    blue.every(Duration::from_millis(100), move |round| {
+        let heard = |address: &str, adapter| Advert::of(address).on(adapter).rssi(-60);
+        let all = (0..adapters).flat_map(|adapter| {
+            [heard(SENSOR, adapter).service("fcd2", &bthome(round)), heard(LINKED, adapter), heard(HELD, adapter)]
+        });
+        all.collect()
+    })
+}
+
+fn battery(address: &str) -> Peripheral {
+    Peripheral::new(address).service("180f", [Characteristic::new("2a19", &[90]).read().notify()])
+}
+
+fn devices() -> [(&'static str, String); 2] {
+    let address = |address: &str| format!("{{ address: \"{address}\" }}");
+    [
+        ("sensor", device("sensor", &address(SENSOR), &[("temperature", &reading("temperature"))])),
+        ("linked", device("linked", &address(LINKED), &[("battery", BATTERY)])),
+    ]
+}
+
+/// Both are read from now on.
+async fn both(site: &Site, blue: &Scripted, value: u8) {
+    let count = site.count("sensor");
+    site.reads_after(count, "sensor", "temperature", |v| near(v, 25.06)).await;
+    let count = site.count("linked");
+    until_at_most(Duration::from_secs(120), "a subscription", async || blue.subscribed(LINKED, "2a19").then_some(()))
+        .await;
+    blue.set(LINKED, "2a19", &[value]);
+    site.reads_after(count.saturating_sub(1), "linked", "battery", |v| *v == value).await;
+    for name in ["sensor", "linked"] {
+        site.online(name).await;
+    }
+}
+
+async fn both_offline(site: &Site) {
+    for name in ["sensor", "linked"] {
+        let reason = site.offline(name).await;
+        assert!(["bus", "unreachable", "timeout"].contains(&reason.as_str()), "{name}: {reason}");
+    }
+}
+
+#[tokio::test]
+async fn an_adapter_that_is_pulled_out_takes_its_devices_with_it_and_brings_them_back() {
+    let blue = Scripted::start().unwrap();
+    blue.put(battery(LINKED));
+    let _air = air(&blue, 1);
+    let site = Site::start(blue.address(), &devices(), &[]).await;
+    both(&site, &blue, 80).await;
+    blue.unplug(0);
+    both_offline(&site).await;
+    blue.plug(0, FIRST);
+    both(&site, &blue, 79).await;
+    // Back as another one, as the kernel numbers them.
+    blue.unplug(0);
+    both_offline(&site).await;
+    blue.plug(1, FIRST);
+    let _air = air(&blue, 2);
+    both(&site, &blue, 78).await;
+}
+
+#[tokio::test]
+async fn the_other_adapter_takes_over() {
+    let blue = Scripted::with_adapters(&[FIRST, SECOND]).unwrap();
+    blue.put(battery(LINKED));
+    let _air = air(&blue, 2);
+    let site = Site::start(blue.address(), &devices(), &[]).await;
+    both(&site, &blue, 80).await;
+    blue.unplug(blue.connected(LINKED).unwrap());
+    both(&site, &blue, 79).await;
+}
+
+#[tokio::test]
+async fn discovery_that_ends_and_an_adapter_switched_off_are_put_right() {
+    let blue = Scripted::start().unwrap();
+    blue.put(battery(LINKED));
+    let _air = air(&blue, 1);
+    let site = Site::start(blue.address(), &devices(), &[]).await;
+    both(&site, &blue, 80).await;
+    blue.end_discovery(0);
+    both(&site, &blue, 79).await;
+    blue.power(0, false);
+    both_offline(&site).await;
+    blue.power(0, true);
+    both(&site, &blue, 78).await;
+}
+
+#[tokio::test]
+async fn an_adapter_gone_deaf_is_made_to_hear() {
+    let blue = Scripted::start().unwrap();
+    blue.put(battery(LINKED));
+    let _air = air(&blue, 1);
+    let site = Site::start(blue.address(), &devices(), &[]).await;
+    both(&site, &blue, 80).await;
+    blue.deafen(0, Heals::Restart);
+    let count = site.count("sensor");
+    site.reads_after(count, "sensor", "temperature", |v| near(v, 25.06)).await;
+    assert!(blue.calls("Adapter1.StopDiscovery") > 0 || blue.calls("Adapter1.StartDiscovery") > 1);
+}
+
+#[tokio::test]
+async fn a_connect_that_hangs_holds_up_nobody() {
+    let blue = Scripted::start().unwrap();
+    blue.put(battery(LINKED));
+    blue.put(battery(HELD));
+    blue.hang("Device1.ServicesResolved");
+    let _air = air(&blue, 1);
+    let mut all = devices().to_vec();
+    all.push(("held", device("held", &format!("{{ address: \"{HELD}\" }}"), &[("battery", BATTERY)])));
+    let site = Site::start(blue.address(), &all, &[]).await;
+    until_at_most(Duration::from_secs(60), "a connect", async || (blue.calls("Device1.Connect") > 0).then_some(()))
+        .await;
+    site.reads("sensor", "temperature", |v| near(v, 25.06)).await;
+    blue.heal("Device1.ServicesResolved");
+    site.online("held").await;
+    both(&site, &blue, 79).await;
+}
+
+#[tokio::test]
+async fn a_refused_connect_is_told_with_bluez_s_words_and_tried_again() {
+    let blue = Scripted::start().unwrap();
+    blue.put(battery(LINKED));
+    blue.refuse("Device1.Connect", "org.bluez.Error.Failed", "le-connection-abort-by-local");
+    let _air = air(&blue, 1);
+    let site = Site::start(blue.address(), &devices(), &[]).await;
+    let told = |d: &Json| condition(d, "Reachable")["message"].to_string().contains("le-connection-abort-by-local");
+    site.bridge.shows("default/linked", "refused", told).await;
+    site.reads("sensor", "temperature", |v| near(v, 25.06)).await;
+    blue.heal("Device1.Connect");
+    both(&site, &blue, 79).await;
+}
+
+#[tokio::test]
+async fn bluetoothd_and_the_bus_die_and_come_back() {
+    let mut blue = Scripted::start().unwrap();
+    blue.put(battery(LINKED));
+    let _air = air(&blue, 1);
+    let site = Site::start(blue.address(), &devices(), &[]).await;
+    both(&site, &blue, 80).await;
+    let rules = blue.match_rules().unwrap().len();
+    for value in [79, 78] {
+        blue.kill().unwrap();
+        both_offline(&site).await;
+        blue.revive().unwrap();
+        both(&site, &blue, value).await;
+    }
+    let now = blue.match_rules().unwrap();
+    assert!(now.len() <= rules + 8, "match rules grow: {rules}, now {now:#?}");
+    blue.stop_bus();
+    both_offline(&site).await;
+    blue.start_bus().unwrap();
+    both(&site, &blue, 77).await;
+}
+
+#[tokio::test]
+async fn scan_shows_what_is_near_with_a_draft_that_passes_check() {
+    let blue = Arc::new(Scripted::start().unwrap());
+    let _air = air(&blue, 1);
+    let scan = |mut command: Command| {
+        command.env("DBUS_SYSTEM_BUS_ADDRESS", blue.address()).stderr(Stdio::piped()).stdout(Stdio::piped());
+        tokio::task::spawn_blocking(move || command.output().unwrap())
+    };
+    let mut command = fieldgate();
+    command.args(["scan", "ble", "--for", "5s"]);
+    let output = scan(command).await.unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{shown}{}", String::from_utf8_lossy(&output.stderr));
+    for part in [SENSOR, LINKED, "25.06"] {
+        assert!(shown.contains(part), "no {part} in:\n{shown}");
+    }
+}

@@ -1,0 +1,136 @@
+//! Bluetooth devices of the running bridge: their YAML, and what is heard of them over MQTT. Waits are long, since a virtual
+//! machine under software emulation is slow on a machine that does other things.
+
+use std::{fmt::Write as _, fs, time::Duration};
+
+use fieldgate::data::Version;
+use serde_json::Value as Json;
+use tokio::time::{Instant, sleep};
+
+use super::{
+    bridge::{Bridge, Folder, fieldgate},
+    broker::Broker,
+    subscriber::{Heard, Subscriber},
+};
+
+/// The longest that anything may take: a device's silence is noticed after half a minute at least.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// A Bluetooth Device with these properties, each `name: rest of it`, polled every 500 ms.
+pub fn device(name: &str, endpoint: &str, properties: &[(&str, &str)]) -> String {
+    let mut text = format!(
+        "apiVersion: fieldgate.dev/v1alpha1\nkind: Device\nmetadata: {{ name: {name} }}\nspec:\n  \
+         protocol:\n    ble: {endpoint}\n  pollEvery: 500ms\n  properties:\n"
+    );
+    for (name, rest) in properties {
+        let _ = writeln!(text, "    - {{ name: {name}, {rest} }}");
+    }
+    text
+}
+
+/// The rest of a property that is a measure of advertisements.
+pub fn reading(name: &str) -> String {
+    format!("type: float32, ble: {{ reading: {name} }}")
+}
+
+/// A bridge with Bluetooth devices, and all that is heard of it.
+pub struct Site {
+    pub heard: Subscriber,
+    pub bridge: Bridge,
+    pub devices: Folder,
+    _secrets: Folder,
+    _broker: Broker,
+}
+
+impl Site {
+    /// Starts the bridge on the BlueZ at this D-Bus address, with these devices (name and YAML) and secrets (`name/key` and
+    /// content).
+    pub async fn start(dbus: &str, devices: &[(&str, String)], secrets: &[(&str, &str)]) -> Self {
+        let broker = Broker::start("");
+        let heard = Subscriber::new(Version::V5, broker.port, "fieldgate/#").await;
+        let (folder, kept) = (Folder::new(), Folder::new());
+        for (name, yaml) in devices {
+            folder.write(&format!("{name}.yaml"), yaml);
+        }
+        for (path, text) in secrets {
+            let path = kept.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let mut program = fieldgate();
+        program.env("DBUS_SYSTEM_BUS_ADDRESS", dbus);
+        let (folder_path, secrets_path) = (folder.path().to_str().unwrap(), kept.path().to_str().unwrap());
+        let url = broker.url();
+        let flags = ["--node", "gw-1", "--devices", folder_path, "--secrets", secrets_path, "--broker", &url];
+        let flags = [&flags[..], &["--log", "debug"]].concat();
+        let bridge = Bridge::from(program, &flags).await;
+        Self { heard, bridge, devices: folder, _secrets: kept, _broker: broker }
+    }
+
+    /// The last message on a device's topic, when it fits.
+    pub async fn last(&self, device: &str, topic: &str, fits: impl Fn(&Json) -> bool) -> Json {
+        let end = format!("/{device}/{topic}");
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let last = self.heard.on(&end).last().map(Heard::json);
+            if let Some(json) = last.as_ref().filter(|json| fits(json)) {
+                return json.clone();
+            }
+            assert!(
+                Instant::now() < deadline,
+                "waited {PATIENCE:?} for a fitting message on {end}; the last: {last:?}"
+            );
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Waits for a reading of this property, good and fitting; gives its place among the device's readings.
+    pub async fn reads(&self, device: &str, property: &str, fits: impl Fn(&Json) -> bool) -> usize {
+        self.reads_after(0, device, property, fits).await
+    }
+
+    /// The same among the readings from this place on.
+    pub async fn reads_after(&self, from: usize, device: &str, property: &str, fits: impl Fn(&Json) -> bool) -> usize {
+        let end = format!("/{device}/readings");
+        let good = |json: &Json| json["bad"][property].is_null() && fits(&json["values"][property]);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let all = self.heard.on(&end);
+            if let Some(place) = (from..all.len()).find(|place| good(&all[*place].json())) {
+                return place;
+            }
+            let last = all.last().map(Heard::json);
+            let what = format!("a fitting {property} among the readings of {device} from number {from} on");
+            assert!(Instant::now() < deadline, "waited {PATIENCE:?} for {what}; the last of {}: {last:?}", all.len());
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// How many readings of this device came.
+    pub fn count(&self, device: &str) -> usize {
+        self.heard.on(&format!("/{device}/readings")).len()
+    }
+
+    /// The property's values in the device's readings from this place on, missing ones left out.
+    pub fn values(&self, device: &str, property: &str, from: usize) -> Vec<Json> {
+        let all = self.heard.on(&format!("/{device}/readings"));
+        let values = all.iter().skip(from).filter_map(|heard| heard.json()["values"].get(property).cloned());
+        values.filter(|value| !value.is_null()).collect()
+    }
+
+    /// Waits until the device is offline, and gives the reason.
+    pub async fn offline(&self, device: &str) -> String {
+        let told = self.last(device, "availability", |a| a["state"] == "offline" && a["reason"] != "notRead").await;
+        told["reason"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Waits until the device is online.
+    pub async fn online(&self, device: &str) {
+        self.last(device, "availability", |a| a["state"] == "online").await;
+    }
+}
+
+/// Whether a value is this number, as near as a float32 is.
+pub fn near(value: &Json, number: f64) -> bool {
+    value.as_f64().is_some_and(|v| (v - number).abs() < 1e-4)
+}

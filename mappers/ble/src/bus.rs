@@ -1,0 +1,195 @@
+//! One device's bus: an ear for what it advertises, a link for its characteristics, or both. The radio below is shared
+//! by all, and its own affair: a device that is gone, or waits for a link, holds up nobody.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use mapper_api::{Bus, Error, ErrorKind, Result};
+use tokio::time::{Instant, sleep_until};
+
+use crate::{
+    Ble,
+    bind::{Device, Whom},
+    config::Pair,
+    hearing::Hearing,
+    memory::Memory,
+    radio::{Connect, Connection, Heard, Listener, Notified, Pairing, Radio, RadioError, RadioErrorKind, Spot, Who},
+    request::{Answer, Frame, Request, Said, What},
+    secrets,
+};
+
+/// How long a device that is to be connected to is waited for, below the core's own limit on opening.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(28);
+
+/// An open bus.
+#[derive(Debug)]
+pub struct DeviceBus {
+    device: Arc<Device>,
+    radio: Radio,
+    who: Who,
+    pairing: Pairing,
+    hearing: Hearing,
+    ear: Option<Listener>,
+    link: Option<Connection>,
+    memory: Arc<Memory>,
+    /// When a device that was never heard is given up; none once it was.
+    give_up: Option<Instant>,
+}
+
+/// Reads the secrets, and connects if the device is to be connected to.
+///
+/// # Errors
+/// A secret's file, with what it must hold; why the link did not come about.
+pub(crate) async fn open(
+    device: &Arc<Device>,
+    radio: &Radio,
+    memory: &Arc<Memory>,
+    folder: Option<&Path>,
+) -> Result<DeviceBus> {
+    let key = device.bind_key.as_ref().map(|at| secrets::key(folder, at, "bindKey")).transpose()?;
+    let who = match &device.whom {
+        Whom::Mac(mac) => Who::Mac(*mac),
+        Whom::Name(name) => Who::Name(name.clone()),
+        Whom::Irk(at) => Who::Irk(secrets::key(folder, at, "irk")?),
+    };
+    let pairing = match (device.pairing, &device.passkey) {
+        (None, _) => Pairing::None,
+        (Some(Pair::JustWorks), _) => Pairing::JustWorks,
+        (Some(Pair::Numeric), _) => Pairing::Numeric,
+        (Some(Pair::Passkey), Some(at)) => Pairing::Passkey(secrets::passkey(folder, at)?),
+        (Some(Pair::Passkey), None) => {
+            return Err(Error::new(ErrorKind::Config, "pair: passkey without a passkey"));
+        }
+    };
+    let mut bus = DeviceBus {
+        device: device.clone(),
+        radio: radio.clone(),
+        who,
+        pairing,
+        hearing: Hearing::new(device.clone(), key, memory.clone()),
+        ear: None,
+        link: None,
+        memory: memory.clone(),
+        give_up: None,
+    };
+    if device.connects {
+        bus.link().await?;
+    }
+    Ok(bus)
+}
+
+impl DeviceBus {
+    /// The link, made if there is none.
+    async fn link(&mut self) -> Result<&mut Connection> {
+        if self.link.is_none() {
+            let how = Connect { pairing: self.pairing, patience: PATIENCE, ..Connect::default() };
+            let link = self.radio.connect(&self.who, self.device.adapter, how);
+            let link = tokio::time::timeout(PATIENCE, link).await.unwrap_or_else(|_| {
+                let message = format!("{} was not heard, or did not connect, within {PATIENCE:?}", self.device.id);
+                Err(RadioError::new(RadioErrorKind::NotSeen, message))
+            });
+            self.link = Some(link?);
+        }
+        Ok(self.link.as_mut().expect("it was just made sure of"))
+    }
+
+    fn listen(&mut self) {
+        if self.ear.is_none() {
+            self.ear = Some(self.radio.listen(self.who.clone(), self.device.adapter));
+            self.give_up = Some(Instant::now() + self.hearing.silence());
+        }
+    }
+
+    async fn subscribe(&mut self, spot: &Spot) -> Result<Answer> {
+        let link = self.link().await?;
+        if let Err(error) = link.subscribe(spot).await {
+            return refused(error);
+        }
+        let readable = link.characteristics().iter().any(|has| has.spot == *spot && has.read);
+        if !readable {
+            return Ok(Answer::Done);
+        }
+        // What the device sends next may be hours away. That it does not let itself be read now is no fault.
+        match link.read(spot).await {
+            Ok(value) => Ok(Answer::Value(value)),
+            Err(error) if error.is_refusal() => Ok(Answer::Done),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn heard(&mut self, Heard { advert, at, .. }: Heard) -> Option<Frame> {
+        let said = self.hearing.advert(advert, self.memory.time(at))?;
+        self.give_up = None;
+        Some(self.frame(said, at))
+    }
+
+    fn notified(&mut self, Notified { spot, value, at }: Notified) -> Frame {
+        self.hearing.notified(spot, self.memory.time(at));
+        self.frame(Said::Notified(spot, value), at)
+    }
+
+    fn frame(&self, said: Said, at: Instant) -> Frame {
+        Frame { source: self.device.id.clone(), said, at, silence: self.hearing.silence() }
+    }
+
+    /// Nothing was ever heard.
+    fn absent(&self) -> Error {
+        let silence = mapper_values::Duration(self.hearing.silence());
+        Error::new(ErrorKind::Unreachable, format!("{} was not heard within {silence}", self.device.id))
+    }
+}
+
+enum Event {
+    Heard(Result<Heard, RadioError>),
+    Notified(Result<Notified, RadioError>),
+    Absent,
+}
+
+impl Bus<Ble> for DeviceBus {
+    async fn exchange(&mut self, request: &Request) -> Result<Answer> {
+        match &request.what {
+            What::Listen => {
+                self.listen();
+                Ok(Answer::Done)
+            }
+            What::Subscribe(spot) => self.subscribe(spot).await,
+            What::Read(spot) => self.link().await?.read(spot).await.map(Answer::Value).or_else(refused),
+            What::Write(spot, bytes, kind) => {
+                self.link().await?.write(spot, bytes, *kind).await.map(|()| Answer::Done).or_else(refused)
+            }
+        }
+    }
+
+    /// Cancel-safe: both queues are, and nothing is awaited between taking from them and returning.
+    async fn idle(&mut self) -> Result<Frame> {
+        loop {
+            let event = tokio::select! {
+                notified = maybe(self.link.as_mut().map(Connection::next)) => Event::Notified(notified),
+                heard = maybe(self.ear.as_mut().map(Listener::next)) => Event::Heard(heard),
+                () = maybe(self.give_up.map(sleep_until)) => Event::Absent,
+            };
+            match event {
+                Event::Notified(Ok(notified)) => return Ok(self.notified(notified)),
+                Event::Heard(Ok(heard)) => {
+                    if let Some(frame) = self.heard(heard) {
+                        return Ok(frame);
+                    }
+                }
+                Event::Heard(Err(error)) | Event::Notified(Err(error)) => return Err(error.into()),
+                Event::Absent => return Err(self.absent()),
+            }
+        }
+    }
+}
+
+/// The future's result; never without one.
+async fn maybe<T>(future: Option<impl Future<Output = T>>) -> T {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What concerns one characteristic alone is an answer.
+fn refused(error: RadioError) -> Result<Answer> {
+    if error.is_refusal() { Ok(Answer::Refused(error.message)) } else { Err(error.into()) }
+}

@@ -1,0 +1,117 @@
+use std::{sync::Arc, time::Duration};
+
+use serde_json::json;
+
+use super::{Hearing, TELL_AGAIN};
+use crate::{
+    advert::{Advert, Mac, short},
+    bind::bind,
+    formats::{Key, Trouble},
+    memory::Memory,
+    presence::UNLEARNT,
+    request::Said,
+};
+
+const KEY: &str = "231d39c1d7cc1ab1aee224cd096db932";
+/// The example of the BTHome v2 specification that this key decrypts.
+const ENCRYPTED: &str = "41a47266c95f730011223378237214";
+const MAC: Mac = Mac([0x54, 0x48, 0xe6, 0x8f, 0x80, 0xa5]);
+
+fn advert(mac: Mac, data: &str) -> Advert {
+    let mut advert = Advert::new(mac);
+    advert.rssi = Some(-60);
+    advert.service_data.push((short(0xfcd2), crate::secrets::hexadecimal(data).unwrap()));
+    advert
+}
+
+fn hearing(endpoint: serde_json::Value, key: Option<&str>, memory: &Arc<Memory>) -> Hearing {
+    let bound = bind(&serde_json::from_value(endpoint).unwrap(), &[]).unwrap();
+    Hearing::new(bound.device, key.map(|text| Key::from_hex(text).unwrap()), memory.clone())
+}
+
+fn by_mac(key: Option<&str>) -> Hearing {
+    hearing(json!({ "address": MAC.to_string() }), key, &Arc::default())
+}
+
+fn at(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn troubles(said: Option<&Said>) -> Vec<Trouble> {
+    match said {
+        Some(Said::Advertised(_, messages)) => messages.iter().filter_map(|(_, m)| m.clone().err()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn a_wrong_key_is_told_at_once_and_then_once_a_minute() {
+    for (key, trouble) in [(None, Trouble::KeyNeeded), (Some("00000000000000000000000000000000"), Trouble::WrongKey)] {
+        let mut hearing = by_mac(key);
+        let told: Vec<_> = (0..150)
+            .filter(|second| {
+                let said = hearing.advert(advert(MAC, ENCRYPTED), at(*second));
+                assert!(said.is_none() || troubles(said.as_ref()) == [trouble.clone()], "{said:?}");
+                said.is_some()
+            })
+            .collect();
+        assert_eq!(told, [0, TELL_AGAIN.as_secs(), 2 * TELL_AGAIN.as_secs()]);
+    }
+}
+
+#[test]
+fn nonsense_between_good_messages_is_not_told_until_those_stay_away() {
+    let mut hearing = by_mac(Some(KEY));
+    assert!(matches!(hearing.advert(advert(MAC, ENCRYPTED), at(0)), Some(Said::Advertised(..))));
+    let clear = "4002ca0903bf13";
+    assert_eq!(hearing.advert(advert(MAC, clear), at(1)), None, "not encrypted, and so not believed");
+    assert_eq!(hearing.advert(advert(MAC, clear), at(UNLEARNT.as_secs() - 1)), None);
+    let said = hearing.advert(advert(MAC, clear), at(UNLEARNT.as_secs()));
+    assert_eq!(troubles(said.as_ref()), [Trouble::NotEncrypted]);
+}
+
+#[test]
+fn what_is_no_news_gives_no_values_and_is_counted() {
+    let memory = Arc::default();
+    let endpoint = || json!({ "address": MAC.to_string() });
+    let mut first = hearing(endpoint(), Some(KEY), &memory);
+    assert!(matches!(first.advert(advert(MAC, ENCRYPTED), at(0)), Some(Said::Advertised(..))));
+    assert!(matches!(first.advert(advert(MAC, ENCRYPTED), at(1)), Some(Said::Repeated(_))));
+    // Another bus, or another process: the counter stands.
+    let mut again = hearing(endpoint(), Some(KEY), &memory);
+    assert!(matches!(again.advert(advert(MAC, ENCRYPTED), at(100)), Some(Said::Repeated(_))));
+    let ahead = std::collections::BTreeMap::from([(crate::formats::Format::Bthome, 0x3322_1101)]);
+    again.guard = crate::replay_guard::ReplayGuard::from(ahead);
+    assert_eq!(again.advert(advert(MAC, ENCRYPTED), at(101)), None);
+    let counts = memory.counts();
+    assert_eq!((counts.replayed, counts.repeated, counts.not_understood), (1, 2, 0));
+    let saved: serde_json::Value = serde_json::from_slice(&memory.save().unwrap()).unwrap();
+    assert_eq!(saved[MAC.to_string()]["guard"], json!({ "bthome": 0x3322_1100 }));
+}
+
+#[test]
+fn of_several_of_one_name_the_first_is_kept_to_until_it_is_silent() {
+    let mut hearing = hearing(json!({ "name": "x" }), None, &Arc::default());
+    let (a, b) = (Mac([0, 0, 0, 0, 0, 1]), Mac([0, 0, 0, 0, 0, 2]));
+    for (mac, second, heard) in
+        [(a, 0, true), (b, 1, false), (a, 100, true), (b, 294, false), (b, 295, true), (a, 296, false)]
+    {
+        let said = hearing.advert(advert(mac, "4002ca0903bf13"), at(second));
+        assert_eq!(said.is_some(), heard, "{mac} after {second} s");
+    }
+}
+
+#[test]
+fn what_was_learnt_is_there_for_the_next_bus() {
+    let memory = Arc::default();
+    let endpoint = || json!({ "address": MAC.to_string() });
+    let mut first = hearing(endpoint(), None, &memory);
+    for second in 0..=16 {
+        first.advert(Advert::new(MAC), at(second));
+    }
+    assert_eq!(first.silence(), at(30));
+    assert_eq!(hearing(endpoint(), None, &memory).silence(), at(30));
+    // A device that sends when something happens (bit 2 of BTHome's device information).
+    first.advert(advert(MAC, "443a01"), at(17));
+    assert_eq!(hearing(endpoint(), None, &memory).silence(), crate::presence::SLEEPY);
+}

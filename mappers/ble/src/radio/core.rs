@@ -1,0 +1,444 @@
+//! What the radio's tasks share: who listens, what was seen, which adapters and links there are. Short locks, no I/O.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::{
+    sync::{Notify, oneshot, watch},
+    task::AbortHandle,
+    time::Instant,
+};
+
+use super::{
+    RadioError, RadioErrorKind, Settings, Who,
+    agent::Agent,
+    best::best,
+    bus::Calls,
+    counts::Counters,
+    ear::{Ear, Heard},
+    facts::{AdapterFacts, DeviceFacts, Hci, Place},
+    hub,
+    seen::{Known, Seen},
+    session::Session,
+    slots::Slots,
+};
+use crate::advert::Mac;
+
+/// The radio behind its handles.
+#[derive(Debug)]
+pub struct Core {
+    pub settings: Settings,
+    pub counters: Arc<Counters>,
+    pub agent: Agent,
+    /// Somebody came or went.
+    pub changed: Notify,
+    /// A call had no answer: is anybody there?
+    pub suspect: Notify,
+    /// What BlueZ knew was taken over.
+    pub loaded: Notify,
+    /// A link ended.
+    pub freed: Notify,
+    /// One recovery at a time.
+    pub recovery: tokio::sync::Mutex<()>,
+    /// One pairing at a time.
+    pub pairing: tokio::sync::Mutex<()>,
+    /// The session of btleplug for the next link, and how many it served.
+    pub session: tokio::sync::Mutex<Option<(Arc<Session>, u32)>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    running: bool,
+    users: usize,
+    ears: Vec<Arc<Ear>>,
+    seen: Seen,
+    adapters: BTreeMap<Hci, Adapter>,
+    links: HashMap<Place, watch::Sender<LinkState>>,
+    calls: Option<Calls>,
+    trouble: Option<RadioError>,
+}
+
+#[derive(Debug)]
+struct Adapter {
+    mac: Mac,
+    powered: bool,
+    discovering: bool,
+    heard: Option<Instant>,
+    slots: Slots<oneshot::Sender<Slot>>,
+    poke: Arc<Notify>,
+    task: Option<AbortHandle>,
+}
+
+impl Drop for Adapter {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+/// What an adapter's task needs to know.
+#[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_excessive_bools)] // facts of their own, each from elsewhere
+pub struct View {
+    pub mac: Mac,
+    pub powered: bool,
+    pub discovering: bool,
+    pub heard: Option<Instant>,
+    pub wanted: bool,
+    pub linked: bool,
+}
+
+/// How a link stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LinkState {
+    pub up: bool,
+    pub resolved: bool,
+    pub lost: Option<RadioError>,
+}
+
+/// Whoever uses the radio holds one. The last one to go switches it off.
+#[derive(Debug)]
+pub struct User(pub Arc<Core>);
+
+impl Drop for User {
+    fn drop(&mut self) {
+        self.0.state().users -= 1;
+        self.0.changed.notify_one();
+    }
+}
+
+/// A slot of an adapter. Dropped, it goes to the next one who waits.
+#[derive(Debug)]
+pub struct Slot {
+    core: Arc<Core>,
+    hci: Hci,
+    mac: Mac,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let Some(adapter) = self.core.state().adapters.get_mut(&self.hci).filter(|adapter| adapter.mac == self.mac) {
+            adapter.slots.release();
+        }
+        self.core.grant(self.hci);
+    }
+}
+
+impl Core {
+    pub fn new(settings: Settings) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            counters: Arc::default(),
+            agent: Agent::default(),
+            changed: Notify::new(),
+            suspect: Notify::new(),
+            loaded: Notify::new(),
+            freed: Notify::new(),
+            recovery: tokio::sync::Mutex::default(),
+            pairing: tokio::sync::Mutex::default(),
+            session: tokio::sync::Mutex::default(),
+            state: Mutex::default(),
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Uses the radio, which starts it.
+    pub fn user(self: &Arc<Self>) -> User {
+        let mut state = self.state();
+        state.users += 1;
+        if !state.running {
+            state.running = true;
+            tokio::spawn(hub::run(Arc::clone(self)));
+        }
+        User(Arc::clone(self))
+    }
+
+    /// Nobody uses the radio any more. With `stop` it is then taken to be stopped.
+    pub fn is_unused(&self, stop: bool) -> bool {
+        let mut state = self.state();
+        let unused = state.users == 0;
+        state.running &= !(unused && stop);
+        unused
+    }
+
+    // Listeners.
+
+    /// A new listener. It is told at once if there is nothing to hear.
+    pub fn add_ear(&self, ear: &Arc<Ear>) {
+        let mut state = self.state();
+        if let Some(trouble) = &state.trouble {
+            ear.fail(trouble);
+        } else if let Some(missing) = state.missing(ear.adapter()).filter(|_| !state.adapters.is_empty()) {
+            ear.fail(&missing);
+        }
+        state.ears.push(Arc::clone(ear));
+        state.poke();
+    }
+
+    pub fn remove_ear(&self, ear: &Arc<Ear>) {
+        let mut state = self.state();
+        state.ears.retain(|other| !Arc::ptr_eq(other, ear));
+        state.poke();
+    }
+
+    /// The radio is lost: says so to everybody who listens, and to those who come later.
+    pub fn fail(&self, error: RadioError) {
+        let mut state = self.state();
+        state.ears.iter().for_each(|ear| ear.fail(&error));
+        state.trouble = Some(error);
+    }
+
+    /// Says so to those who listen to this adapter. With others about, those who listen to any are not told.
+    pub fn fail_adapter(&self, mac: Mac, error: &RadioError) {
+        let state = self.state();
+        let alone = state.adapters.len() < 2;
+        let told = |ear: &&Arc<Ear>| ear.adapter().map_or(alone, |adapter| adapter == mac);
+        state.ears.iter().filter(told).for_each(|ear| ear.fail(error));
+    }
+
+    /// Says so to those who listen to an adapter that is not there. Nothing if everybody has one.
+    pub fn fail_missing(&self) -> Option<RadioError> {
+        let mut state = self.state();
+        if state.adapters.is_empty() {
+            drop(state);
+            let error = RadioError::new(RadioErrorKind::NoRadio, "there is no Bluetooth adapter");
+            self.fail(error.clone());
+            return Some(error);
+        }
+        state.trouble = None;
+        for ear in &state.ears {
+            if let Some(missing) = state.missing(ear.adapter()) {
+                ear.fail(&missing);
+            }
+        }
+        None
+    }
+
+    // What BlueZ says.
+
+    /// A device came or changed; what of it is an advertisement goes to who listens.
+    pub fn device(&self, place: Place, facts: DeviceFacts, added: bool) {
+        let now = Instant::now();
+        let mut state = self.state();
+        let state = &mut *state;
+        if let Some(link) = state.links.get(&place) {
+            link.send_if_modified(|link| link.learn(&facts));
+        }
+        let merged = state.seen.take(place, facts, added, now);
+        let (Some(merged), Some(adapter)) = (merged, state.adapters.get_mut(&place.hci)) else { return };
+        adapter.heard = Some(now);
+        self.counters.adverts.add(1);
+        self.counters.echoes.add(u64::from(merged.echo));
+        let heard = Heard { advert: merged.advert, at: now, adapter: adapter.mac };
+        let dropped = state.ears.iter().map(|ear| ear.offer(&heard, merged.echo)).sum();
+        self.counters.dropped.add(dropped);
+    }
+
+    pub fn device_gone(&self, place: Place) {
+        let mut state = self.state();
+        state.seen.remove(place);
+        state.lose(|other| other == place, "BlueZ removed the device");
+    }
+
+    /// An adapter came or changed. Returns what its new task waits for, if it is new.
+    pub fn adapter(&self, hci: Hci, facts: &AdapterFacts) -> Option<Arc<Notify>> {
+        let mut state = self.state();
+        if let Some(adapter) = state.adapters.get_mut(&hci) {
+            adapter.powered = facts.powered.unwrap_or(adapter.powered);
+            adapter.discovering = facts.discovering.unwrap_or(adapter.discovering);
+            adapter.poke.notify_one();
+            if facts.powered == Some(false) {
+                state.lose(|place| place.hci == hci, "the adapter was switched off");
+            }
+            return None;
+        }
+        let poke = Arc::new(Notify::new());
+        let adapter = Adapter {
+            mac: facts.address?,
+            powered: facts.powered.unwrap_or_default(),
+            discovering: facts.discovering.unwrap_or_default(),
+            heard: None,
+            slots: Slots::new(self.settings.slots),
+            poke: Arc::clone(&poke),
+            task: None,
+        };
+        tracing::info!(adapter = %adapter.mac, %hci, "Bluetooth adapter");
+        state.adapters.insert(hci, adapter);
+        state.trouble = None;
+        Some(poke)
+    }
+
+    /// The task that owns an adapter. It ends with the adapter.
+    pub fn set_task(&self, hci: Hci, task: AbortHandle) {
+        if let Some(adapter) = self.state().adapters.get_mut(&hci) {
+            adapter.task = Some(task);
+        }
+    }
+
+    pub fn adapter_gone(&self, hci: Hci) {
+        let mut state = self.state();
+        if let Some(adapter) = state.adapters.remove(&hci) {
+            tracing::warn!(adapter = %adapter.mac, "the Bluetooth adapter is gone");
+        }
+        state.seen.remove_adapter(hci);
+        state.lose(|place| place.hci == hci, "the adapter is gone");
+    }
+
+    /// BlueZ or the bus is gone, and with it all that it knew.
+    pub fn clear(&self, reason: &str) {
+        let mut state = self.state();
+        state.adapters.clear();
+        state.seen.clear();
+        state.lose(|_| true, reason);
+    }
+
+    pub fn set_calls(&self, calls: Option<Calls>) {
+        self.state().calls = calls;
+    }
+
+    /// How to call BlueZ, or why it cannot be.
+    pub fn calls(&self) -> Result<Calls, RadioError> {
+        let state = self.state();
+        let trouble = || RadioError::new(RadioErrorKind::NoRadio, "Bluetooth is not there yet");
+        state.calls.clone().ok_or_else(|| state.trouble.clone().unwrap_or_else(trouble))
+    }
+
+    pub fn view(&self, hci: Hci) -> Option<View> {
+        let state = self.state();
+        let Adapter { mac, powered, discovering, heard, .. } = *state.adapters.get(&hci)?;
+        let wanted = state.ears.iter().any(|ear| ear.adapter().is_none_or(|adapter| adapter == mac));
+        let linked = state.links.iter().any(|(place, link)| place.hci == hci && link.borrow().up);
+        Some(View { mac, powered, discovering, heard, wanted, linked })
+    }
+
+    pub fn forgotten(&self) -> u64 {
+        self.state().seen.forgotten()
+    }
+
+    // Links.
+
+    /// Where to connect to this device; nothing while it is not in the air.
+    pub fn choose(&self, who: &Who, adapter: Option<Mac>) -> Option<Place> {
+        let state = self.state();
+        let candidates = state.seen.candidates(who, Instant::now()).filter_map(|mut candidate| {
+            let its = state.adapters.get(&candidate.place.hci)?;
+            candidate.free = its.slots.is_free();
+            adapter.is_none_or(|adapter| adapter == its.mac).then_some(candidate)
+        });
+        best(candidates)
+    }
+
+    pub fn known(&self, place: Place) -> Option<(Mac, Known)> {
+        let state = self.state();
+        Some((state.adapters.get(&place.hci)?.mac, state.seen.known(place)?))
+    }
+
+    /// Begins a link; there is one to a device at a time.
+    pub fn begin_link(&self, place: Place) -> Option<watch::Receiver<LinkState>> {
+        let mut state = self.state();
+        if state.links.contains_key(&place) {
+            return None;
+        }
+        let known = state.seen.known(place);
+        let begin = LinkState { resolved: known.is_some_and(|known| known.resolved), ..LinkState::default() };
+        let (link, follow) = watch::channel(begin);
+        state.links.insert(place, link);
+        Some(follow)
+    }
+
+    pub fn end_link(&self, place: Place) {
+        self.state().links.remove(&place);
+        self.freed.notify_waiters();
+    }
+
+    /// The link stands.
+    pub fn link_is_up(&self, place: Place) {
+        if let Some(link) = self.state().links.get(&place) {
+            link.send_modify(|link| link.up = true);
+        }
+    }
+
+    /// Waits for a slot.
+    pub async fn slot(self: &Arc<Self>, hci: Hci, priority: u8) -> Result<Slot, RadioError> {
+        let gone = || RadioError::new(RadioErrorKind::NoRadio, "the adapter is gone");
+        let (grant, granted) = oneshot::channel();
+        self.state().adapters.get_mut(&hci).ok_or_else(gone)?.slots.ask(priority, grant);
+        self.grant(hci);
+        granted.await.map_err(|_| gone())
+    }
+
+    /// The controller refused one more link: what it can hold is known now.
+    pub fn learn_slots(&self, hci: Hci) {
+        let mut state = self.state();
+        let held = state.links.iter().filter(|(place, link)| place.hci == hci && link.borrow().up).count();
+        if let Some(adapter) = state.adapters.get_mut(&hci) {
+            adapter.slots.learn(held);
+            tracing::warn!(adapter = %adapter.mac, links = held, "the Bluetooth adapter holds no more links than this");
+        }
+    }
+
+    fn grant(self: &Arc<Self>, hci: Hci) {
+        loop {
+            let (waiter, mac) = {
+                let mut state = self.state();
+                let Some(adapter) = state.adapters.get_mut(&hci) else { return };
+                adapter.slots.strike(oneshot::Sender::is_closed);
+                let Some(waiter) = adapter.slots.grant() else { return };
+                (waiter, adapter.mac)
+            };
+            // Whoever gave up just now gives it back at once: dropped outside the lock.
+            drop(waiter.send(Slot { core: Arc::clone(self), hci, mac }));
+        }
+    }
+}
+
+impl State {
+    fn poke(&self) {
+        self.adapters.values().for_each(|adapter| adapter.poke.notify_one());
+    }
+
+    fn lose(&self, which: impl Fn(Place) -> bool, reason: &str) {
+        for (place, link) in self.links.iter().filter(|(place, _)| which(**place)) {
+            link.send_if_modified(|link| link.lose(&format!("the link to {} is lost: {reason}", place.mac)));
+        }
+    }
+
+    /// What to say to somebody who wants an adapter that is not there.
+    fn missing(&self, adapter: Option<Mac>) -> Option<RadioError> {
+        let adapter = adapter.filter(|mac| self.adapters.values().all(|adapter| adapter.mac != *mac))?;
+        let there: Vec<_> = self.adapters.values().map(|adapter| adapter.mac.to_string()).collect();
+        let message = format!("there is no Bluetooth adapter {adapter}, but {}", there.join(", "));
+        Some(RadioError::new(RadioErrorKind::NoRadio, message))
+    }
+}
+
+impl LinkState {
+    fn lose(&mut self, message: &str) -> bool {
+        let first = self.lost.is_none();
+        if first {
+            self.lost = Some(RadioError::new(RadioErrorKind::Lost, message));
+        }
+        first
+    }
+
+    /// A loss counts only for a link that was up: the end of an earlier one may still be on its way.
+    fn learn(&mut self, facts: &DeviceFacts) -> bool {
+        let before = self.clone();
+        self.resolved = facts.resolved.unwrap_or(self.resolved);
+        match facts.connected {
+            Some(true) => self.up = true,
+            Some(false) if self.up => {
+                self.lose("the link is lost: the device is gone or has hung up");
+            }
+            _ => {}
+        }
+        *self != before
+    }
+}

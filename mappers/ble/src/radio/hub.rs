@@ -1,0 +1,181 @@
+//! The radio's own task: keeps a connection to D-Bus, hears BlueZ and tells everybody. Runs while the radio is used.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{task::JoinHandle, time::Instant};
+
+use super::{
+    RadioError, RadioErrorKind, adapter,
+    bus::{Bus, CallError, Calls},
+    core::Core,
+    facts::{Signal, read_objects, read_signal},
+};
+
+/// Runs until nobody uses the radio.
+pub async fn run(core: Arc<Core>) {
+    let (first, longest) = core.settings.retry;
+    let mut wait = first;
+    let mut said = None;
+    loop {
+        let mut worked = false;
+        let result = serve(&core, &mut worked).await;
+        core.set_calls(None);
+        *core.session.lock().await = None;
+        if worked {
+            (wait, said) = (first, None);
+        }
+        let Err(error) = result else {
+            core.clear("the radio was switched off");
+            if core.is_unused(true) {
+                return;
+            }
+            continue;
+        };
+        core.clear(&error.message);
+        if said.as_ref() != Some(&error) {
+            tracing::warn!("{error}");
+            core.fail(error.clone());
+            said = Some(error);
+        }
+        let again = Instant::now() + wait;
+        while !core.is_unused(false) && Instant::now() < again {
+            tokio::select! {
+                () = tokio::time::sleep_until(again) => {}
+                () = core.changed.notified() => {}
+            }
+        }
+        wait = longer(wait, longest);
+    }
+}
+
+/// Serves one connection to D-Bus. Ends well when nobody uses the radio any more.
+async fn serve(core: &Arc<Core>, worked: &mut bool) -> Result<(), RadioError> {
+    if core.is_unused(false) {
+        return Ok(());
+    }
+    let limit = core.settings.call;
+    let mut bus = Bus::open(limit, &core.counters).await?;
+    let calls = bus.calls.clone();
+    core.agent.serve(&calls);
+    core.set_calls(Some(calls.clone()));
+    load(core, &calls, worked).await?;
+    let mut ping: Option<JoinHandle<Result<(), CallError>>> = None;
+    let mut look = Some(Instant::now() + core.settings.pause);
+    loop {
+        tokio::select! {
+            signal = bus.signals.recv() => {
+                let signal = signal.and_then(|message| read_signal(&message));
+                match signal {
+                    Some(Signal::Owner(None)) => {
+                        let gone = "bluetoothd is gone";
+                        core.agent.set_bluez(None);
+                        core.clear(gone);
+                        *core.session.lock().await = None;
+                        tracing::warn!("{gone}; waiting for it");
+                        core.fail(RadioError::new(RadioErrorKind::NoRadio, gone));
+                    }
+                    Some(Signal::Owner(Some(_))) => {
+                        core.counters.bluetoothd_starts.add(1);
+                        load(core, &calls, worked).await?;
+                        look = Some(Instant::now() + core.settings.pause);
+                    }
+                    Some(Signal::AdapterGone(hci)) => {
+                        core.adapter_gone(hci);
+                        look = Some(Instant::now() + core.settings.pause);
+                    }
+                    Some(signal) => take(core, &calls, signal),
+                    None => {}
+                }
+            }
+            reason = &mut bus.lost => {
+                let reason = reason.unwrap_or_else(|error| error.to_string());
+                return Err(RadioError::new(RadioErrorKind::NoRadio, format!("the connection to D-Bus is lost: {reason}")));
+            }
+            () = core.changed.notified() => {
+                if core.is_unused(false) {
+                    return Ok(());
+                }
+            }
+            () = core.suspect.notified(), if ping.is_none() => {
+                let calls = calls.clone();
+                ping = Some(tokio::spawn(async move { calls.ping().await }));
+            }
+            answer = join(&mut ping), if ping.is_some() => {
+                ping = None;
+                if answer.is_err_and(|error| error.is_timeout()) {
+                    let message = "D-Bus or bluetoothd does not answer any more";
+                    return Err(RadioError::new(RadioErrorKind::NoRadio, message));
+                }
+            }
+            () = until(look) => {
+                look = None;
+                if let Some(error) = core.fail_missing() {
+                    tracing::warn!("{error}");
+                }
+            }
+        }
+    }
+}
+
+/// Takes what BlueZ knows already.
+async fn load(core: &Arc<Core>, calls: &Calls, worked: &mut bool) -> Result<(), RadioError> {
+    let no = |message: String| RadioError::new(RadioErrorKind::NoRadio, message);
+    match calls.objects().await {
+        Ok(objects) => {
+            *worked = true;
+            core.agent.set_bluez(calls.owner().await.map_err(|error| no(error.message))?);
+            for signal in read_objects(&objects) {
+                take(core, calls, signal);
+            }
+            core.loaded.notify_waiters();
+            Ok(())
+        }
+        Err(error) if error.is_timeout() => Err(no("bluetoothd does not answer".to_owned())),
+        Err(error) if error.name == "org.freedesktop.DBus.Error.AccessDenied" => {
+            Err(no(format!("D-Bus does not let this user talk to bluetoothd ({})", error.message)))
+        }
+        Err(_) => {
+            // It is waited for: the bus says when it comes.
+            let message = "bluetoothd does not run: Bluetooth needs it (package bluez)";
+            tracing::warn!("{message}");
+            core.fail(no(message.to_owned()));
+            *worked = true;
+            Ok(())
+        }
+    }
+}
+
+fn take(core: &Arc<Core>, calls: &Calls, signal: Signal) {
+    match signal {
+        Signal::Device { place, facts, added } => core.device(place, facts, added),
+        Signal::DeviceGone(place) => core.device_gone(place),
+        Signal::Adapter { hci, facts, .. } => {
+            if let Some(poke) = core.adapter(hci, &facts) {
+                let task = tokio::spawn(adapter::run(Arc::clone(core), calls.clone(), hci, poke));
+                core.set_task(hci, task.abort_handle());
+            }
+        }
+        Signal::AdapterGone(hci) => core.adapter_gone(hci),
+        Signal::Owner(_) => {}
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn join(task: &mut Option<JoinHandle<Result<(), CallError>>>) -> Result<(), CallError> {
+    match task {
+        // A task that broke down proves nothing.
+        Some(task) => task.await.unwrap_or(Ok(())),
+        None => std::future::pending().await,
+    }
+}
+
+/// Twice as long, up to the longest.
+pub fn longer(wait: Duration, longest: Duration) -> Duration {
+    (wait * 2).min(longest)
+}

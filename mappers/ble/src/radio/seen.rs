@@ -1,0 +1,217 @@
+//! The table of devices that BlueZ knows, and what of a signal is an advertisement. Pure; time is an argument.
+//!
+//! An advertisement carries what was received with it: RSSI, manufacturer data and service data of that signal alone.
+//! BlueZ asked for every advertisement (`DuplicateData`) clears what the one before said and sends all of the new one in
+//! one signal. From the table come only the device's name, services, kind of address and stated power, which BlueZ
+//! sends when they change. BlueZ's stored readings are never taken for new ones.
+
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{
+    Who, best,
+    facts::{DeviceFacts, Hci, Place},
+    privacy,
+};
+use crate::advert::{Advert, Mac};
+
+/// How many devices are remembered. `BlueZ` forgets after 30 s what it no longer hears.
+pub const SEEN: usize = 4096;
+
+/// Within this time the same content from another adapter is the same advertisement.
+const ECHO: Duration = Duration::from_millis(500);
+
+/// Who was heard within this time is in the air.
+pub const IN_THE_AIR: Duration = Duration::from_secs(30);
+
+/// The devices.
+#[derive(Debug, Default)]
+pub struct Seen {
+    devices: HashMap<Place, Device>,
+    forgotten: u64,
+}
+
+#[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // BlueZ's own properties
+struct Device {
+    mac: Mac,
+    random: bool,
+    name: Option<String>,
+    services: Vec<Uuid>,
+    tx_power: Option<i16>,
+    rssi: Option<i16>,
+    connected: bool,
+    resolved: bool,
+    paired: bool,
+    heard: Option<Instant>,
+    touched: Instant,
+    /// When the last one that was no echo came, and what it held.
+    told: Option<(Instant, u64)>,
+}
+
+/// An advertisement, and whether another adapter heard the same one just before.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Merged {
+    pub advert: Advert,
+    pub echo: bool,
+}
+
+/// What is known of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    pub mac: Mac,
+    pub rssi: Option<i16>,
+    pub connected: bool,
+    pub resolved: bool,
+    pub paired: bool,
+}
+
+impl Seen {
+    /// Takes what a signal says. `added`: it introduces the device, and then only RSSI proves that it was heard.
+    pub fn take(&mut self, place: Place, facts: DeviceFacts, added: bool, now: Instant) -> Option<Merged> {
+        if !self.devices.contains_key(&place) && self.devices.len() >= SEEN {
+            self.forget_a_quarter();
+        }
+        let device = self.devices.entry(place).or_insert_with(|| Device::new(place.mac, now));
+        device.learn(&facts, now);
+        let heard = facts.rssi.is_some() || !added && (facts.manufacturer.is_some() || facts.service_data.is_some());
+        if !heard {
+            return None;
+        }
+        let mut hasher = DefaultHasher::new();
+        (&facts.manufacturer, &facts.service_data).hash(&mut hasher);
+        let content = hasher.finish();
+        device.heard = Some(now);
+        let advert = Advert {
+            mac: device.mac,
+            random: device.random,
+            rssi: facts.rssi,
+            tx_power: device.tx_power,
+            name: device.name.clone(),
+            services: device.services.clone(),
+            manufacturer: facts.manufacturer.unwrap_or_default(),
+            service_data: facts.service_data.unwrap_or_default(),
+        };
+        let echo = self.is_echo(place, content, now);
+        if let Some(device) = self.devices.get_mut(&place).filter(|_| !echo) {
+            device.told = Some((now, content));
+        }
+        Some(Merged { advert, echo })
+    }
+
+    /// BlueZ forgot it.
+    pub fn remove(&mut self, place: Place) {
+        self.devices.remove(&place);
+    }
+
+    /// An adapter is gone, and all that it knew.
+    pub fn remove_adapter(&mut self, hci: Hci) {
+        self.devices.retain(|place, _| place.hci != hci);
+    }
+
+    /// BlueZ is gone.
+    pub fn clear(&mut self) {
+        self.devices = HashMap::new();
+    }
+
+    /// What is known of it.
+    pub fn known(&self, place: Place) -> Option<Known> {
+        let device = self.devices.get(&place)?;
+        let Device { mac, rssi, connected, resolved, paired, .. } = *device;
+        Some(Known { mac, rssi, connected, resolved, paired })
+    }
+
+    /// Those of this device, one for each adapter, that are in the air, connected or bonded.
+    pub fn candidates(&self, who: &Who, now: Instant) -> impl Iterator<Item = best::Candidate> {
+        self.devices.iter().filter_map(move |(place, device)| {
+            let in_the_air = device.heard.is_some_and(|at| now.duration_since(at) <= IN_THE_AIR);
+            let reachable = in_the_air || device.connected || device.paired;
+            let candidate = best::Candidate {
+                place: *place,
+                rssi: device.rssi.filter(|_| in_the_air),
+                bonded: device.paired,
+                free: true,
+            };
+            (reachable && device.is(who)).then_some(candidate)
+        })
+    }
+
+    /// How many were forgotten because the table was full.
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+
+    fn is_echo(&self, place: Place, content: u64, now: Instant) -> bool {
+        // Adapters are numbered from 0 and few.
+        (0..MOST_ADAPTERS).map(Hci).filter(|hci| *hci != place.hci).any(|hci| {
+            let other = self.devices.get(&Place { hci, ..place });
+            let told = other.and_then(|other| other.told);
+            told.is_some_and(|(at, told)| told == content && now.duration_since(at) < ECHO)
+        })
+    }
+
+    fn forget_a_quarter(&mut self) {
+        let mut times: Vec<Instant> = self.devices.values().map(|device| device.touched).collect();
+        let (_, limit, _) = times.select_nth_unstable(SEEN / 4);
+        let limit = *limit;
+        let before = self.devices.len();
+        self.devices.retain(|_, device| device.touched > limit || device.connected);
+        self.forgotten += u64::try_from(before - self.devices.len()).unwrap_or_default();
+    }
+}
+
+/// Adapters beyond this number have no echoes.
+const MOST_ADAPTERS: u16 = 4;
+
+impl Device {
+    fn new(mac: Mac, now: Instant) -> Self {
+        Self {
+            mac,
+            random: false,
+            name: None,
+            services: Vec::new(),
+            tx_power: None,
+            rssi: None,
+            connected: false,
+            resolved: false,
+            paired: false,
+            heard: None,
+            touched: now,
+            told: None,
+        }
+    }
+
+    fn learn(&mut self, facts: &DeviceFacts, now: Instant) {
+        self.touched = now;
+        self.mac = facts.address.unwrap_or(self.mac);
+        self.random = facts.random.unwrap_or(self.random);
+        self.name = facts.name.clone().or(self.name.take());
+        if let Some(services) = &facts.services {
+            self.services.clone_from(services);
+        }
+        self.tx_power = facts.tx_power.or(self.tx_power);
+        self.rssi = facts.rssi.or(self.rssi);
+        self.connected = facts.connected.unwrap_or(self.connected);
+        self.resolved = facts.resolved.unwrap_or(self.resolved);
+        self.paired = facts.paired.unwrap_or(self.paired);
+    }
+
+    fn is(&self, who: &Who) -> bool {
+        match who {
+            Who::Mac(mac) => *mac == self.mac,
+            Who::Name(name) => self.name.as_ref() == Some(name),
+            Who::Irk(key) => self.random && privacy::resolves(key, self.mac),
+            Who::Everyone => false,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "seen_tests.rs"]
+mod tests;

@@ -1,0 +1,37 @@
+//! Times and numbers of the radio, in one place so that tests can shorten them.
+
+use std::time::Duration;
+
+/// How the radio behaves. The default is right for a gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// How many links one adapter may hold. No interface tells what a controller can do; the number shrinks when the
+    /// controller refuses.
+    pub slots: usize,
+    /// The longest that a call over D-Bus may take, but for connecting and pairing.
+    pub call: Duration,
+    /// The longest that pairing may take: a person may have to press a button.
+    pub pairing: Duration,
+    /// How long an adapter may hear nothing before it is helped.
+    pub silence: Duration,
+    /// The longest time between two helps, when none helps.
+    pub longest_silence: Duration,
+    /// How long `BlueZ` may say that it does not discover before it is told again: it pauses by itself, for less.
+    pub pause: Duration,
+    /// The first and the longest wait before D-Bus or an adapter is tried again.
+    pub retry: (Duration, Duration),
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            slots: 32,
+            call: Duration::from_secs(10),
+            pairing: Duration::from_secs(60),
+            silence: Duration::from_secs(90),
+            longest_silence: Duration::from_secs(3600),
+            pause: Duration::from_secs(3),
+            retry: (Duration::from_secs(1), Duration::from_secs(30)),
+        }
+    }
+}
