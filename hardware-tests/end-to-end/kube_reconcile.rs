@@ -234,7 +234,11 @@ async fn a_node_writes_within_its_cap_and_trouble_first() {
             let seconds = time(last).duration_since(time(first)).as_secs_f64();
             // One more, since requests are not equally long on their way.
             let cap = 20.0 + 5.0 * seconds + 1.0;
-            assert!((m - n + 1) as f64 <= cap, "writes {n} to {m} in {seconds} s: {}", bridge.log());
+            assert!(
+                u32::try_from(m - n + 1).is_ok_and(|count| f64::from(count) <= cap),
+                "writes {n} to {m} in {seconds} s: {}",
+                bridge.log()
+            );
         }
     }
     let reports = writes.iter().filter(|entry| entry.resource == "devices/status");

@@ -71,7 +71,7 @@ impl Target {
     /// What is read for it: settings, credentials, authority. A kubeconfig may name a program that gives the credentials,
     /// which is run on a thread of its own, and given up when it takes too long; as long as it goes on, no other is begun.
     async fn connect(&self) -> anyhow::Result<Client> {
-        let Self::Kubeconfig { path, reading } = self else { return connect(pod()?) };
+        let Self::Kubeconfig { path, reading } = self else { return connect(&pod()?) };
         if reading.swap(true, Ordering::AcqRel) {
             bail!("the program that the kubeconfig file {} names for credentials has not ended yet", path.display());
         }
@@ -83,7 +83,7 @@ impl Target {
                 let of_file = || format!("the kubeconfig file {}", path.display());
                 // What is built belongs to the runtime.
                 let _entered = runtime.enter();
-                connect(config).with_context(of_file)
+                connect(&config).with_context(of_file)
             });
             ends.store(false, Ordering::Release);
             // Nobody may wait for it any more.
@@ -298,7 +298,7 @@ fn pod() -> anyhow::Result<Config> {
     )
 }
 
-fn connect(config: Config) -> anyhow::Result<Client> {
+fn connect(config: &Config) -> anyhow::Result<Client> {
     if let Some(proxy) = &config.proxy_url {
         bail!("the kubeconfig file asks for the proxy {proxy}; HTTP proxies are not supported");
     }
