@@ -104,11 +104,8 @@ impl Owner {
                 }
             }
             Step::Report => {
-                let message = format!(
-                    "the Bluetooth adapter {} hears nothing: neither starting discovery again nor switching it off and \
-                     on helped",
-                    view.mac
-                );
+                let tried = if view.linked { "starting discovery again" } else { "switching it off and on" };
+                let message = format!("the Bluetooth adapter {} hears nothing, and {tried} did not help", view.mac);
                 tracing::warn!("{message}");
                 self.core.fail_adapter(view.mac, &RadioError::new(RadioErrorKind::NoRadio, message));
             }

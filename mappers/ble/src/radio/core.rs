@@ -351,7 +351,9 @@ impl Core {
             return None;
         }
         let known = state.seen.known(place);
-        let begin = LinkState { resolved: known.is_some_and(|known| known.resolved), ..LinkState::default() };
+        // Links outlive bluetoothd: the device may be connected already.
+        let (up, resolved) = known.map_or((false, false), |known| (known.connected, known.resolved));
+        let begin = LinkState { up, resolved, lost: None };
         let (link, follow) = watch::channel(begin);
         state.links.insert(place, link);
         Some(follow)

@@ -19,8 +19,11 @@ pub struct Settings {
     pub silence: Duration,
     /// The longest time between two helps, when none helps.
     pub longest_silence: Duration,
-    /// How long `BlueZ` may say that it does not discover before it is told again: it pauses by itself, for less.
+    /// How long `BlueZ` may say that it does not discover before it is told again. It pauses by itself, for tenths of a
+    /// second. Told while the kernel still discovers for a bluetoothd that died, it does not begin by itself.
     pub pause: Duration,
+    /// How long adapters may take to appear when `BlueZ` started, before it is told that there is none.
+    pub settle: Duration,
     /// The first and the longest wait before D-Bus or an adapter is tried again.
     pub retry: (Duration, Duration),
 }
@@ -35,6 +38,7 @@ impl Default for Settings {
             silence: Duration::from_secs(90),
             longest_silence: Duration::from_secs(3600),
             pause: Duration::from_secs(3),
+            settle: Duration::from_secs(3),
             retry: (Duration::from_secs(1), Duration::from_secs(30)),
         }
     }
