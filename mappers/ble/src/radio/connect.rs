@@ -62,12 +62,13 @@ pub async fn connect(
     let mut listener = Listener::new(core, who.clone(), adapter);
     let seen = timeout(how.patience, in_the_air(core, who, adapter, &mut listener)).await;
     let place = seen.map_err(|_| not_seen(how.patience))??;
-    let mut claim = claim(core, place, &how).await?;
+    listener.ear.deafen();
+    let claim = claim(core, place, &how).await?;
     if how.pairing != Pairing::None {
         pair(&claim, how.pairing).await?;
     }
     let session = session(core).await?;
-    match timeout(how.patience, Connection::open(&mut claim, &session, how.patience)).await {
+    match timeout(how.patience, Connection::open(&claim, &session, how.patience)).await {
         Ok(Ok(parts)) => {
             core.link_is_up(place);
             core.counters.connects.add(1);

@@ -60,7 +60,7 @@ async fn serve(core: &Arc<Core>, worked: &mut bool) -> Result<(), RadioError> {
     core.set_calls(Some(calls.clone()));
     load(core, &calls, worked).await?;
     let mut ping: Option<JoinHandle<Result<(), CallError>>> = None;
-    let mut look = Some(Instant::now() + core.settings.pause);
+    let mut look = Some(Instant::now() + core.settings.settle);
     loop {
         tokio::select! {
             signal = bus.signals.recv() => {
@@ -77,11 +77,11 @@ async fn serve(core: &Arc<Core>, worked: &mut bool) -> Result<(), RadioError> {
                     Some(Signal::Owner(Some(_))) => {
                         core.counters.bluetoothd_starts.add(1);
                         load(core, &calls, worked).await?;
-                        look = Some(Instant::now() + core.settings.pause);
+                        look = Some(Instant::now() + core.settings.settle);
                     }
                     Some(Signal::AdapterGone(hci)) => {
                         core.adapter_gone(hci);
-                        look = Some(Instant::now() + core.settings.pause);
+                        look = Some(Instant::now() + core.settings.settle);
                     }
                     Some(signal) => take(core, &calls, signal),
                     None => {}
