@@ -89,7 +89,10 @@ pub struct View {
     pub discovering: bool,
     pub heard: Option<Instant>,
     pub wanted: bool,
+    /// It holds links.
     pub linked: bool,
+    /// It is calling devices.
+    pub calling: bool,
 }
 
 /// How a link stands.
@@ -237,7 +240,7 @@ impl Core {
         self.counters.adverts.add(1);
         self.counters.echoes.add(u64::from(merged.echo));
         let heard = Heard { advert: merged.advert, at: now, adapter: adapter.mac };
-        let dropped = state.ears.iter().map(|ear| ear.offer(&heard, merged.echo)).sum();
+        let dropped = state.ears.iter().map(|ear| ear.offer(&heard, merged.echo, place.mac)).sum();
         self.counters.dropped.add(dropped);
     }
 
@@ -314,8 +317,9 @@ impl Core {
         let state = self.state();
         let Adapter { mac, powered, discovering, heard, .. } = *state.adapters.get(&hci)?;
         let wanted = state.ears.iter().any(|ear| ear.adapter().is_none_or(|adapter| adapter == mac));
-        let linked = state.links.iter().any(|(place, link)| place.hci == hci && link.borrow().up);
-        Some(View { mac, powered, discovering, heard, wanted, linked })
+        let up = |up| state.links.iter().any(|(place, link)| place.hci == hci && link.borrow().up == up);
+        let (linked, calling) = (up(true), up(false));
+        Some(View { mac, powered, discovering, heard, wanted, linked, calling })
     }
 
     pub fn forgotten(&self) -> u64 {

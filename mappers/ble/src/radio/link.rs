@@ -57,7 +57,11 @@ impl Connection {
     pub(super) async fn open(claim: &mut Claim, session: &Session, limit: Duration) -> Result<Parts, CallError> {
         let peripheral = session.peripheral(claim.core.settings.call, claim.place).await?;
         let device = peripheral.clone();
-        match session.run(limit, async move { device.connect().await }).await {
+        let connected = tokio::select! {
+            result = session.run(limit, async move { device.connect().await }) => result,
+            message = not_up(claim) => return Err(CallError { name: refusal::NO_ANSWER.to_owned(), message }),
+        };
+        match connected {
             // Pairing connects, or the link was there.
             Err(error) if error.name == "org.bluez.Error.AlreadyConnected" => {}
             result => result?,
@@ -216,6 +220,16 @@ impl Connection {
             RadioError::new(kind, format!("{spot} cannot be {done}: {message}{hint}"))
         })
     }
+}
+
+/// Says so if the device is not linked in time.
+async fn not_up(claim: &Claim) -> String {
+    let (mut follow, limit) = (claim.follow.clone(), claim.core.settings.link);
+    let up = tokio::time::timeout(limit, follow.wait_for(|link| link.up || link.lost.is_some())).await.is_ok();
+    if up {
+        std::future::pending::<()>().await;
+    }
+    format!("it did not answer within {limit:?}")
 }
 
 async fn lost(mut follow: tokio::sync::watch::Receiver<super::core::LinkState>) -> RadioError {

@@ -10,6 +10,9 @@ pub struct Settings {
     pub slots: usize,
     /// The longest that a call over D-Bus may take, but for connecting and pairing.
     pub call: Duration,
+    /// The longest that a device may take to be linked once it is called; what it has is read afterwards. While a device
+    /// is called the kernel hears no advertisements.
+    pub link: Duration,
     /// The longest that pairing may take: a person may have to press a button.
     pub pairing: Duration,
     /// How long an adapter may hear nothing before it is helped.
@@ -27,6 +30,7 @@ impl Default for Settings {
         Self {
             slots: 32,
             call: Duration::from_secs(10),
+            link: Duration::from_secs(10),
             pairing: Duration::from_secs(60),
             silence: Duration::from_secs(90),
             longest_silence: Duration::from_secs(3600),
