@@ -5,15 +5,11 @@
 
 mod common;
 
-use std::{
-    process::{Command, Stdio},
-    sync::Arc,
-    time::Duration,
-};
+use std::time::Duration;
 
 use common::{
     ble::{Site, device, near, reading},
-    bridge::{condition, fieldgate},
+    bridge::{Folder, condition, fieldgate},
     until_at_most,
 };
 use hardware_tests::bluez::{
@@ -191,19 +187,25 @@ async fn bluetoothd_and_the_bus_die_and_come_back() {
 }
 
 #[tokio::test]
-async fn scan_shows_what_is_near_with_a_draft_that_passes_check() {
-    let blue = Arc::new(Scripted::start().unwrap());
+async fn scan_shows_what_is_near_with_drafts_that_pass_check() {
+    let blue = Scripted::start().unwrap();
     let _air = air(&blue, 1);
-    let scan = |mut command: Command| {
-        command.env("DBUS_SYSTEM_BUS_ADDRESS", blue.address()).stderr(Stdio::piped()).stdout(Stdio::piped());
-        tokio::task::spawn_blocking(move || command.output().unwrap())
+    let scan = async |output: &str| {
+        let mut command = fieldgate();
+        command.args(["scan", "ble", "--seconds", "5", "--output", output]);
+        command.env("DBUS_SYSTEM_BUS_ADDRESS", blue.address());
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
     };
-    let mut command = fieldgate();
-    command.args(["scan", "ble", "--for", "5s"]);
-    let output = scan(command).await.unwrap();
-    let shown = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{shown}{}", String::from_utf8_lossy(&output.stderr));
+    let table = scan("text").await;
     for part in [SENSOR, LINKED, "25.06"] {
-        assert!(shown.contains(part), "no {part} in:\n{shown}");
+        assert!(table.contains(part), "no {part} in:\n{table}");
     }
+    let folder = Folder::new();
+    let drafts = scan("yaml").await;
+    folder.write("found.yaml", &drafts);
+    let checked = fieldgate().arg("check").arg(folder.path()).output().unwrap();
+    assert!(checked.status.success(), "{drafts}\n{}", String::from_utf8_lossy(&checked.stdout));
+    assert!(drafts.contains(SENSOR) && drafts.contains("reading: temperature"), "{drafts}");
 }

@@ -53,6 +53,8 @@ pub struct Core {
 struct State {
     running: bool,
     users: usize,
+    /// When the last one went.
+    unused: Option<Instant>,
     ears: Vec<Arc<Ear>>,
     seen: Seen,
     adapters: BTreeMap<Hci, Adapter>,
@@ -109,7 +111,10 @@ pub struct User(pub Arc<Core>);
 
 impl Drop for User {
     fn drop(&mut self) {
-        self.0.state().users -= 1;
+        let mut state = self.0.state();
+        state.users -= 1;
+        state.unused = (state.users == 0).then(Instant::now);
+        drop(state);
         self.0.changed.notify_one();
     }
 }
@@ -156,6 +161,7 @@ impl Core {
     pub fn user(self: &Arc<Self>) -> User {
         let mut state = self.state();
         state.users += 1;
+        state.unused = None;
         if !state.running {
             state.running = true;
             tokio::spawn(hub::run(Arc::clone(self)));
@@ -163,11 +169,18 @@ impl Core {
         User(Arc::clone(self))
     }
 
-    /// Nobody uses the radio any more. With `stop` it is then taken to be stopped.
+    /// When the radio is to be switched off, if nobody uses it until then.
+    pub fn off_at(&self) -> Option<Instant> {
+        self.state().unused.map(|since| since + self.settings.linger)
+    }
+
+    /// Nobody has used the radio for a while. With `stop` it is then taken to be stopped.
     pub fn is_unused(&self, stop: bool) -> bool {
         let mut state = self.state();
-        let unused = state.users == 0;
-        state.running &= !(unused && stop);
+        let unused = state.unused.is_some_and(|since| since + self.settings.linger <= Instant::now());
+        if unused && stop {
+            (state.running, state.trouble) = (false, None);
+        }
         unused
     }
 

@@ -91,11 +91,8 @@ async fn serve(core: &Arc<Core>, worked: &mut bool) -> Result<(), RadioError> {
                 let reason = reason.unwrap_or_else(|error| error.to_string());
                 return Err(RadioError::new(RadioErrorKind::NoRadio, format!("the connection to D-Bus is lost: {reason}")));
             }
-            () = core.changed.notified() => {
-                if core.is_unused(false) {
-                    return Ok(());
-                }
-            }
+            () = core.changed.notified() => {}
+            () = until(core.off_at()) => return Ok(()),
             () = core.suspect.notified(), if ping.is_none() => {
                 let calls = calls.clone();
                 ping = Some(tokio::spawn(async move { calls.ping().await }));

@@ -26,6 +26,9 @@ pub struct Settings {
     pub settle: Duration,
     /// The first and the longest wait before D-Bus or an adapter is tried again.
     pub retry: (Duration, Duration),
+    /// How long the radio stays on when nobody uses it: longer than who was told that it is lost waits before they try
+    /// again, or nobody would see it come back.
+    pub linger: Duration,
 }
 
 impl Default for Settings {
@@ -40,6 +43,7 @@ impl Default for Settings {
             pause: Duration::from_secs(3),
             settle: Duration::from_secs(3),
             retry: (Duration::from_secs(1), Duration::from_secs(30)),
+            linger: Duration::from_secs(60),
         }
     }
 }
