@@ -11,10 +11,12 @@ use std::{
 };
 
 use common::{
-    bridge::{Bridge, Folder},
+    bridge::{self, Bridge, Folder},
     broker::Broker,
     device::{Gateway, answer, good, meter},
     gate::Gate,
+    kube::SETPOINT,
+    plant::{Plant, Probe},
     subscriber::Subscriber,
     until, within,
 };
@@ -250,4 +252,39 @@ async fn the_pages_say_so() {
     until("ready", async || ready(&newer).await.ok()).await;
     older.page("/healthz").await;
     assert!(older.log().contains("another bridge of this node"), "{}", older.log());
+}
+
+/// Both are given the same device, and other values for it: only one of them writes.
+#[tokio::test]
+async fn the_one_that_stands_back_writes_no_desired_value() {
+    let broker = Broker::start("");
+    let bank = Probe::new([1], &[]);
+    let plant = Plant::start(bank.clone()).await;
+    let write = |folder: &Folder, desired: u16| {
+        let setpoint = format!("{SETPOINT}, desired: {desired}");
+        folder.write("boiler.yaml", &bridge::device("boiler", &plant.endpoint(1), &[("setpoint", &setpoint)]));
+    };
+    let written = async |value: u16| {
+        let last = async || bank.writes(1).last().filter(|(.., values)| *values == [value]).map(drop);
+        until(&format!("{value} in the device"), last).await;
+    };
+    let [theirs, ours] = [Folder::new(), Folder::new()];
+    write(&ours, 5);
+    let older = Bridge::start(ours.path(), &broker.url()).await;
+    written(5).await;
+    until("a broker", async || older.page("/metrics").await.contains("fieldgate_broker_connected 1").then_some(()))
+        .await;
+    next_second().await;
+    write(&theirs, 7);
+    let newer = Bridge::start(theirs.path(), &broker.url()).await;
+    let ready = async || health::get(older.http, "/readyz", Duration::from_secs(20)).await;
+    until("the older one stands back", async || ready().await.err()).await;
+    // An edit would be written at once.
+    write(&ours, 6);
+    older.shows("default/boiler", "edited", |d| d["status"]["reported"]["setpoint"]["desired"] == 6).await;
+    bank.read(1, bank.reads(1) + 30).await;
+    assert!(bank.writes(1).iter().all(|(.., values)| *values != [6]), "{:?}", bank.writes(1));
+    drop(newer);
+    written(6).await;
+    until("ready", async || ready().await.ok()).await;
 }

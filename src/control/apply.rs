@@ -11,7 +11,7 @@ use std::{
 };
 
 use fieldgate_crds::{DeviceStatus, condition};
-use mapper_api::{Decoded, PointId, Value};
+use mapper_api::{Decoded, ErrorKind, PointId, Value};
 use tokio::time::Instant;
 
 use super::{
@@ -45,8 +45,13 @@ pub struct Fleet {
     touched: Arc<Touched>,
 }
 
-/// The buses, shared by the fleet and its keepers; none once stopped.
-struct Lines(Mutex<Option<Buses>>);
+/// The way to the devices, shared by the fleet and its keepers.
+struct Lines {
+    /// None once stopped.
+    buses: Mutex<Option<Buses>>,
+    /// Whether another bridge serves the devices is known there.
+    data: DataPath,
+}
 
 /// One wanted device.
 struct Entry {
@@ -108,7 +113,7 @@ impl Observer for Fan {
 
     fn failed(&self, at: Stamp, points: &[PointId], failure: &Failure, misses: u32) {
         self.lane.failed(at, points, failure, misses);
-        self.watch.failed(points, failure.kind, &failure.message, self.lane.offline());
+        self.watch.failed(points, failure, self.lane.offline(), self.lane.is_silent(failure, misses));
     }
 
     fn skipped(&self, periods: u64) {
@@ -118,7 +123,7 @@ impl Observer for Fan {
 
 impl Lines {
     fn with<T>(&self, act: impl FnOnce(&mut Buses) -> T) -> Option<T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(act)
+        self.buses.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(act)
     }
 }
 
@@ -127,17 +132,25 @@ impl Writer for Lines {
         match self.with(|buses| buses.write(device, values)) {
             Some(outcome) => outcome.await,
             None => WriteOutcome::NotSent(Failure {
-                kind: mapper_api::ErrorKind::Unreachable,
+                kind: ErrorKind::Unreachable,
                 message: "the bridge is stopping".into(),
             }),
         }
+    }
+
+    fn stands_back(&self) -> bool {
+        self.data.stands_back()
+    }
+
+    async fn alone(&self) {
+        self.data.alone().await;
     }
 }
 
 impl Fleet {
     /// A fleet without devices.
     pub fn new(buses: Buses, data: DataPath) -> Arc<Self> {
-        let lines = Arc::new(Lines(Mutex::new(Some(buses))));
+        let lines = Arc::new(Lines { buses: Mutex::new(Some(buses)), data: data.clone() });
         Arc::new(Self { lines, data, entries: Mutex::default(), left: AtomicU64::new(0), touched: Arc::default() })
     }
 
@@ -198,10 +211,7 @@ impl Fleet {
         for (id, device) in &catalog.devices {
             let entry = entries.entry(id.clone()).or_insert_with(|| self.entry(id));
             let generation = catalog.generation(id);
-            let refused = device
-                .as_ref()
-                .err()
-                .map(|issues| ("Config", issues.iter().map(Issue::said).collect::<Vec<_>>().join("; ")));
+            let refused = device.as_ref().err().map(|issues| Issue::refused(issues));
             if entry.refused != refused
                 && let Some((_, message)) = &refused
             {
@@ -256,6 +266,10 @@ impl Fleet {
             return;
         }
         let id = &device.id;
+        if self.data.stands_back() {
+            tracing::info!(device = %id, "Safe values not written: another bridge of this node serves it.");
+            return;
+        }
         let number = self.left.fetch_add(1, Ordering::Relaxed);
         let at = DeviceId::new(&id.namespace, &format!("{} (leaving, {number})", id.name));
         let member =
@@ -270,7 +284,9 @@ impl Fleet {
         tokio::spawn(async move {
             // Another node, or another name for the same device, may have written since then.
             let same = |entry: &Entry| entry.running.as_ref().is_some_and(|now| is_reached_alike(&now.device, &device));
-            let replaced = || moved || fleet.upgrade().is_none_or(|fleet| fleet.entries().values().any(same));
+            let replaced = || {
+                moved || lines.stands_back() || fleet.upgrade().is_none_or(|fleet| fleet.entries().values().any(same))
+            };
             write_safe(&device, &at, first, &*lines, replaced).await;
             lines.with(|buses| buses.leave(&at));
         });
@@ -293,7 +309,7 @@ impl Fleet {
 
     /// Ends all buses, each after the sequence in flight.
     pub async fn stop(&self) {
-        let buses = self.lines.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let buses = self.lines.buses.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(buses) = buses {
             buses.stop().await;
         }
@@ -380,12 +396,21 @@ impl Entry {
             facts.reachable = Some(Ok(()));
             facts.rejected = Some(seen.map_or_else(|| "no property was given".to_owned(), words));
         }
-        // Of a device that is never read only a write tells that it is there.
-        let answered = |sync: &Sync| matches!(sync, Sync::Unverified | Sync::Refused(_));
-        if device.properties.iter().all(|property| !property.access.can_read())
-            && facts.sync.iter().any(|(_, sync)| answered(sync))
-        {
-            facts.reachable = Some(Ok(()));
+        // Of a device that is never read only a write tells whether it is there.
+        if device.properties.iter().all(|property| !property.access.can_read()) {
+            let answers = facts.sync.iter().filter_map(|(_, sync)| match sync {
+                Sync::Failed(failure) if failure.kind != ErrorKind::Rejected => Some(Err(failure)),
+                Sync::Unverified | Sync::Refused(_) | Sync::Failed(_) => Some(Ok(())),
+                _ => None,
+            });
+            match answers.min_by_key(Result::is_err) {
+                Some(Ok(())) => facts.reachable = Some(Ok(())),
+                Some(Err(failure)) => {
+                    (facts.reachable, facts.words) =
+                        (Some(Err(failure.kind.reason())), failure.message.as_str().into());
+                }
+                None => facts.unasked = facts.sync.is_empty(),
+            }
         }
         let found = |point: PointId| {
             let (property, seen) = (device.property(point), &view.properties[usize::from(point)]);

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use mapper_api::{Decoded, ErrorKind, Value};
+use mapper_api::{Decoded, ErrorKind, Refusal, Value};
 use serde_json::json;
 
 use super::{Fan, Fleet};
@@ -179,6 +179,85 @@ async fn a_value_with_report_every_touches_once_an_interval() {
         rig.catalog.devices[&rig.id].as_ref().unwrap().property(TEMPERATURE).report_every,
         Some(Duration::from_secs(60))
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_reason_says_whether_a_spec_is_wrong_or_only_not_supported() {
+    let mut rig = Rig::new();
+    let unsupported = blind("").replace("bool", "bytes, size: 4");
+    for (text, reason) in [
+        (unsupported.clone(), "Unsupported"),
+        (blind("desired: maybe,"), "Config"),
+        (unsupported.replace("register: 1", "register: none"), "Config"),
+    ] {
+        rig.apply(&[text]);
+        assert_eq!(rig.reasons()[0], format!("Accepted=False/{reason}"), "{:?}", rig.account().status.conditions[0]);
+        assert_eq!(rig.reasons()[3], format!("Ready=False/{reason}"));
+    }
+}
+
+/// An answer in which every property is refused.
+fn refusals() -> Vec<Decoded> {
+    (0..26).map(|point| Decoded { point, result: Err(Refusal::rejected("illegalDataAddress")) }).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_miss_of_a_device_that_refuses_everything_is_no_silence() {
+    let mut rig = Rig::new();
+    rig.apply(&[text("")]);
+    let (fan, points) = (rig.fan(), (0..26).collect::<Vec<_>>());
+    let misses = |count: u32| {
+        for misses in 1..=count {
+            let failure = Failure { kind: ErrorKind::Timeout, message: "no answer".into() };
+            fan.failed(Stamp::now(), &points, &failure, misses);
+        }
+    };
+    misses(3);
+    assert_eq!(rig.reasons()[1], "Reachable=False/Timeout");
+    // It comes back, and refuses everything: its values are offline still, but it answers.
+    for (missed, reachable) in [(0, "True/Rejected"), (1, "True/Rejected"), (2, "True/Rejected"), (3, "False/Timeout")]
+    {
+        fan.answered(Stamp::now(), &refusals());
+        misses(missed);
+        assert_eq!(rig.reasons()[1], format!("Reachable={reachable}"), "after {missed} misses");
+    }
+    fan.answered(Stamp::now(), &refusals());
+    assert_eq!(rig.reasons()[1], "Reachable=True/Rejected");
+}
+
+/// A device that can only be written, with this or nothing desired.
+fn blind(desired: &str) -> String {
+    format!(
+        "apiVersion: fieldgate.dev/v1alpha1\nkind: Device\nmetadata: {{ name: boiler }}\nspec:\n  protocol: {{ wire: {{ \
+         tcp: h, unit: 1 }} }}\n  properties:\n    - {{ name: pump, type: bool, access: write, {desired} wire: {{ register: 1 \
+         }} }}\n"
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_of_which_nothing_is_asked_is_ready() {
+    let mut rig = Rig::new();
+    rig.apply(&[blind("")]);
+    assert_eq!(
+        rig.reasons()[1..],
+        ["Reachable=Unknown/NothingAsked", "Synced=True/NothingDesired", "Ready=True/Ready"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_device_that_can_only_be_written_is_not_reachable() {
+    let mut rig = Rig::new();
+    // No write can be sent.
+    rig.fleet.stop().await;
+    rig.apply(&[blind("desired: true,")]);
+    let failed = async {
+        while rig.reasons()[2] != "Synced=False/WriteFailed" {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(600), failed).await.unwrap();
+    assert_eq!(rig.reasons()[1], "Reachable=False/Unreachable");
+    assert_eq!(rig.reasons()[3], "Ready=False/Unreachable");
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,11 +8,11 @@
 use std::time::Duration;
 
 use fieldgate_crds::OnDrift;
-use mapper_api::Value;
+use mapper_api::{ErrorKind, Value};
 use tokio::time::Instant;
 
 use crate::{
-    bus::WriteOutcome,
+    bus::{Failure, WriteOutcome},
     model::{Desired, Property},
 };
 
@@ -43,7 +43,7 @@ pub enum Sync {
     /// The device refused the write.
     Refused(String),
     /// The write was not answered, or could not be sent.
-    Failed(String),
+    Failed(Failure),
 }
 
 impl Sync {
@@ -66,7 +66,7 @@ impl Sync {
                 format!("{property}: written, but the device holds another value; set a tolerance if it rounds"),
             ),
             Self::Refused(detail) => ("Refused", format!("{property}: the device refused the write: {detail}")),
-            Self::Failed(message) => ("WriteFailed", format!("{property}: {message}")),
+            Self::Failed(failure) => ("WriteFailed", format!("{property}: {}", failure.message)),
         }
     }
 }
@@ -145,6 +145,11 @@ impl Keeping {
         !self.writing && self.sync != Sync::Unverified && self.begin()
     }
 
+    /// The write that was asked for is not done now: the next read decides anew.
+    pub fn postpone(&mut self) {
+        self.writing = false;
+    }
+
     fn begin(&mut self) -> bool {
         self.writing = true;
         if !matches!(self.sync, Sync::Mismatch(_) | Sync::Refused(_) | Sync::Failed(_)) {
@@ -156,9 +161,9 @@ impl Keeping {
     /// The outcome of a write that was asked for: `found` is what was read back, if it can be read.
     pub fn written(&mut self, property: &Property, desired: &Desired, outcome: Attempt, now: Instant) {
         self.writing = false;
-        if let Attempt::NotSent(message) = outcome {
+        if let Attempt::NotSent(failure) = outcome {
             // Nothing reached the device: the next good read writes again.
-            self.sync = Sync::Failed(message);
+            self.sync = Sync::Failed(failure);
             return;
         }
         self.writes += 1;
@@ -170,7 +175,7 @@ impl Keeping {
             Attempt::Found(raw) => (Sync::Mismatch(raw), doubled(REPAIR, LONGEST)),
             Attempt::Unread => (Sync::Unverified, REPAIR),
             Attempt::Refused(detail) => (Sync::Refused(detail), doubled(REPAIR, LONGEST)),
-            Attempt::Unknown(message) | Attempt::NotSent(message) => (Sync::Failed(message), doubled(UNKNOWN, REPAIR)),
+            Attempt::Unknown(failure) | Attempt::NotSent(failure) => (Sync::Failed(failure), doubled(UNKNOWN, REPAIR)),
         };
         self.held |= sync.is_synced();
         self.sync = sync;
@@ -193,25 +198,26 @@ pub enum Attempt {
     /// The device refused it.
     Refused(String),
     /// Nobody knows whether the device did it.
-    Unknown(String),
+    Unknown(Failure),
     /// Nothing was sent.
-    NotSent(String),
+    NotSent(Failure),
 }
 
 impl Attempt {
     /// What the outcome of a write of several points means for one of them.
     pub fn of(outcome: &WriteOutcome, point: mapper_api::PointId, readable: bool) -> Self {
+        let answered = |message: String| Failure { kind: ErrorKind::Rejected, message };
         match outcome {
             WriteOutcome::Written(points) => match points.iter().find(|d| d.point == point).map(|d| &d.result) {
                 Some(Ok(raw)) => Self::Found(raw.clone()),
-                Some(Err(refusal)) => Self::Unknown(format!("written, but not read back: {refusal}")),
-                None if readable => Self::Unknown("written, but not read back: no answer".into()),
+                Some(Err(refusal)) => Self::Unknown(answered(format!("written, but not read back: {refusal}"))),
+                None if readable => Self::Unknown(answered("written, but not read back: no answer".into())),
                 None => Self::Unread,
             },
             WriteOutcome::Refused(refused, refusal) if *refused == point => Self::Refused(refusal.detail.to_string()),
-            WriteOutcome::Refused(..) => Self::NotSent("another value of the same write was refused".into()),
-            WriteOutcome::Unknown(failure) => Self::Unknown(failure.message.clone()),
-            WriteOutcome::NotSent(failure) => Self::NotSent(failure.message.clone()),
+            WriteOutcome::Refused(..) => Self::NotSent(answered("another value of the same write was refused".into())),
+            WriteOutcome::Unknown(failure) => Self::Unknown(failure.clone()),
+            WriteOutcome::NotSent(failure) => Self::NotSent(failure.clone()),
         }
     }
 }

@@ -1,12 +1,19 @@
 use std::{sync::Arc, time::Duration};
 
 use fieldgate_crds::OnDrift;
-use mapper_api::{Access, DataType, Value};
+use mapper_api::{Access, DataType, ErrorKind, Value};
 use mapper_values::Shape;
 use tokio::time::Instant;
 
 use super::{Attempt, Keeping, Sync};
-use crate::model::{Desired, Property, Publish};
+use crate::{
+    bus::Failure,
+    model::{Desired, Property, Publish},
+};
+
+fn failure(message: &str) -> Failure {
+    Failure { kind: ErrorKind::Timeout, message: message.into() }
+}
 
 fn property(data_type: DataType, shape: Shape, wanted: f64, tolerance: Option<f64>, on_drift: OnDrift) -> Property {
     let value = Value::Float64(wanted);
@@ -121,8 +128,8 @@ async fn a_refusal_and_silence_are_told_apart_and_tried_again() {
     let now = Instant::now();
     for (attempt, reason, again_after) in [
         (Attempt::Refused("illegalDataValue".into()), "Refused", 60),
-        (Attempt::Unknown("no answer within 500 ms".into()), "WriteFailed", 5),
-        (Attempt::NotSent("the bus is closed".into()), "WriteFailed", 0),
+        (Attempt::Unknown(failure("no answer within 500 ms")), "WriteFailed", 5),
+        (Attempt::NotSent(failure("the bus is closed")), "WriteFailed", 0),
     ] {
         let mut keeping = Keeping::default();
         assert!(keeping.found(&property, desired, &other, now));

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use mapper_api::ErrorKind;
 use serde::Serialize;
 
 use super::yaml::{Mark, Node, join};
@@ -14,6 +15,22 @@ pub enum Severity {
     Error,
     /// It can, but may not mean what its author thinks.
     Note,
+}
+
+/// Why it cannot be so.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cause {
+    /// It is wrong.
+    #[default]
+    Config,
+    /// It may be right, but the mapper cannot do it.
+    Unsupported,
+}
+
+impl From<ErrorKind> for Cause {
+    fn from(kind: ErrorKind) -> Self {
+        if kind == ErrorKind::Unsupported { Self::Unsupported } else { Self::Config }
+    }
 }
 
 /// What is wrong, where, and what would be accepted.
@@ -32,9 +49,23 @@ pub struct Issue {
     pub message: String,
     /// Whether it must be mended.
     pub severity: Severity,
+    /// Why it must.
+    #[serde(skip)]
+    pub cause: Cause,
 }
 
 impl Issue {
+    /// The reason of a condition and its message, of everything that is wrong with a device. What is wrong comes before
+    /// what is not supported: as long as it is not mended, nobody knows what the device needs.
+    pub fn refused(issues: &[Self]) -> (&'static str, String) {
+        let cause = issues.iter().map(|issue| issue.cause).min().unwrap_or_default();
+        let reason = match cause {
+            Cause::Config => "Config",
+            Cause::Unsupported => "Unsupported",
+        };
+        (reason, issues.iter().map(Self::said).collect::<Vec<_>>().join("; "))
+    }
+
     /// What is wrong, with the path and without the file.
     pub fn said(&self) -> String {
         if self.path.is_empty() { self.message.clone() } else { format!("{}: {}", self.path, self.message) }
@@ -42,8 +73,8 @@ impl Issue {
 
     /// A mistake of a text as a whole, or of a line of it (0 for none).
     pub fn of_text(file: Arc<str>, line: u32, message: impl Into<String>) -> Self {
-        let severity = Severity::Error;
-        Self { file, line, column: 0, path: String::new(), message: message.into(), severity }
+        let (severity, cause) = (Severity::Error, Cause::Config);
+        Self { file, line, column: 0, path: String::new(), message: message.into(), severity, cause }
     }
 }
 
@@ -80,6 +111,8 @@ pub struct Finding {
     pub message: String,
     /// Whether it must be mended.
     pub severity: Severity,
+    /// Why it must.
+    pub cause: Cause,
     /// Whether something is missing, which a model may leave to its devices.
     pub lack: bool,
 }
@@ -123,6 +156,7 @@ impl Finding {
             tail: String::new(),
             message: message.into(),
             severity: Severity::Error,
+            cause: Cause::Config,
             lack: false,
         }
     }
@@ -168,6 +202,7 @@ impl<'a> Places<'a> {
             path: join(&head, &finding.tail),
             message: finding.message,
             severity: finding.severity,
+            cause: finding.cause,
         }
     }
 }

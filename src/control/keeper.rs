@@ -19,6 +19,13 @@ use crate::{
 pub trait Writer: Send + std::marker::Sync + 'static {
     /// Writes raw values and reads them back.
     fn write(&self, device: &DeviceId, values: Vec<(PointId, Value)>) -> impl Future<Output = WriteOutcome> + Send;
+
+    /// Whether another bridge of this node serves the device, so that nothing is written: the two would write over each
+    /// other.
+    fn stands_back(&self) -> bool;
+
+    /// Waits until none does. Cancel-safe.
+    fn alone(&self) -> impl Future<Output = ()> + Send;
 }
 
 /// Told which points with a desired value hold it.
@@ -100,7 +107,9 @@ impl<W: Writer> Keeper<W> {
             let keeper = Arc::downgrade(self);
             tokio::spawn(async move {
                 // A keeper that is gone belongs to a device whose spec has changed or that was deleted.
-                while let Some(keeper) = keeper.upgrade() {
+                while let Some(writer) = keeper.upgrade().map(|keeper| keeper.writer.clone()) {
+                    writer.alone().await;
+                    let Some(keeper) = keeper.upgrade() else { return };
                     let again = keeper.write(point).await;
                     drop(keeper);
                     match again {
@@ -140,6 +149,10 @@ impl<W: Writer> Keeper<W> {
             let before = keeping.sync().clone();
             let due = keeping.found(self.device.property(point), self.desired(point), raw, at.mono);
             changed |= before != *keeping.sync();
+            if due && self.writer.stands_back() {
+                keeping.postpone();
+                return false;
+            }
             due
         });
         self.start(due);

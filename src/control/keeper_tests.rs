@@ -4,7 +4,10 @@ use std::{
 };
 
 use mapper_api::{Decoded, ErrorKind, PointId, Value};
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
 
 use super::{Keeper, Sync, Writer};
 use crate::{
@@ -24,11 +27,18 @@ struct Line {
     writes: Mutex<Vec<(PointId, Value)>>,
     /// Writes that get no answer before one does, although the device does them.
     silent: Mutex<u32>,
+    /// Another bridge serves the device.
+    rival: watch::Sender<bool>,
 }
 
 impl Line {
     fn new(held: Vec<Value>, silent: u32) -> Arc<Self> {
-        Arc::new(Self { held: Mutex::new(held), writes: Mutex::default(), silent: Mutex::new(silent) })
+        Arc::new(Self {
+            held: Mutex::new(held),
+            writes: Mutex::default(),
+            silent: Mutex::new(silent),
+            rival: watch::Sender::default(),
+        })
     }
 
     fn points(&self) -> Vec<Decoded> {
@@ -55,6 +65,14 @@ impl Writer for Line {
         }
         WriteOutcome::Written(vec![Decoded { point, result: Ok(value) }])
     }
+
+    fn stands_back(&self) -> bool {
+        *self.rival.borrow()
+    }
+
+    async fn alone(&self) {
+        let _ = self.rival.subscribe().wait_for(|rival| !rival).await;
+    }
 }
 
 /// 21.3 is wanted of a float32 and of an int16 in tenths.
@@ -63,18 +81,17 @@ fn device() -> Arc<Device> {
 }
 
 fn polled(every: &str, scaled: f64) -> Arc<Device> {
+    let properties = format!(
+        "    - {{ name: exact, type: float32, access: readWrite, desired: 21.3, wire: {{ register: 0 }} }}\n    - {{ name: \
+         scaled, type: int16, scale: 0.1, access: readWrite, desired: {scaled}, wire: {{ register: 2 }} }}\n"
+    );
+    made(&properties, every)
+}
+
+fn made(properties: &str, every: &str) -> Arc<Device> {
     let text = format!(
-        "\
-apiVersion: fieldgate.dev/v1alpha1
-kind: Device
-metadata: {{ name: boiler }}
-spec:
-  protocol: {{ wire: {{ tcp: h, unit: 1 }} }}
-  pollEvery: {every}
-  properties:
-    - {{ name: exact, type: float32, access: readWrite, desired: 21.3, wire: {{ register: 0 }} }}
-    - {{ name: scaled, type: int16, scale: 0.1, access: readWrite, desired: {scaled}, wire: {{ register: 2 }} }}
-"
+        "apiVersion: fieldgate.dev/v1alpha1\nkind: Device\nmetadata: {{ name: boiler }}\nspec:\n  protocol: {{ wire: {{ \
+         tcp: h, unit: 1 }} }}\n  pollEvery: {every}\n  properties:\n{properties}"
     );
     let file = SourceText { name: "boiler.yaml".into(), text: text.into(), error: None };
     let objects = Objects { texts: vec![file], ..Objects::default() };
@@ -139,4 +156,39 @@ async fn an_edit_forgets_only_what_it_changes() {
     second.answered(Stamp::now(), &line.points());
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(line.writes()[2..], [(1, Value::Int(225))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stands_back_writes_nothing_and_looks_anew_when_it_is_alone_again() {
+    let line = Line::new(vec![Value::Float32(20.0), Value::Int(200)], 0);
+    line.rival.send_replace(true);
+    let keeper = Keeper::new(&device(), line.clone(), None, |_| {}).unwrap();
+    let poll = async |times: u32| {
+        for _ in 0..times {
+            keeper.answered(Stamp::now(), &line.points());
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+    };
+    poll(10).await;
+    assert_eq!(line.writes(), []);
+    assert_eq!(keeper.state()[0], (0, Sync::Pending));
+    // The other bridge has written one of them meanwhile.
+    line.held.lock().unwrap()[0] = Value::Float32(21.3);
+    line.rival.send_replace(false);
+    poll(10).await;
+    assert_eq!(line.writes(), [(1, Value::Int(213))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_waits_until_the_bridge_is_alone() {
+    let line = Line::new(vec![Value::Bool(false)], 0);
+    line.rival.send_replace(true);
+    let device = made("    - { name: pump, type: bool, access: write, desired: true, wire: { register: 0 } }\n", "1s");
+    let keeper = Keeper::new(&device, line.clone(), None, |_| {}).unwrap();
+    keeper.write_blind();
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert_eq!(line.writes(), []);
+    line.rival.send_replace(false);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(line.writes(), [(0, Value::Bool(true))]);
 }

@@ -125,6 +125,12 @@ mod tests {
                 None => std::future::pending().await,
             }
         }
+
+        fn stands_back(&self) -> bool {
+            false
+        }
+
+        async fn alone(&self) {}
     }
 
     fn device() -> Arc<Device> {

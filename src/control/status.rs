@@ -29,6 +29,8 @@ pub struct Facts {
     pub reachable: Option<Result<(), &'static str>>,
     /// It answers, but gives no value at all: one property and the device's words.
     pub rejected: Option<String>,
+    /// Nothing is ever asked of it: no property is read, and none is desired.
+    pub unasked: bool,
     /// The bus that it is on: `modbus:tcp:10.0.0.7:502`.
     pub bus: String,
     /// The failure in its mapper's words, while it does not answer.
@@ -110,7 +112,8 @@ const WRITING: &str = "Writing";
 /// `Ready` as it follows from the other three; the first that is False says why, else the first that is not True.
 fn ready(accepted: &Said, reachable: &Said, synced: &Said) -> Said {
     let all = [accepted, reachable, synced];
-    let not_true = || all.into_iter().find(|c| c.status != "True");
+    // Of whom nothing is asked, nothing is waited for either.
+    let not_true = || all.into_iter().find(|c| c.status != "True" && c.reason != NOTHING_ASKED);
     // Nothing can be had of it, though it answers.
     let rejected = || (reachable.reason == REJECTED).then(|| Said { status: "False", ..reachable.clone() });
     let worst = all.into_iter().find(|c| c.status == "False").cloned().or_else(rejected);
@@ -213,6 +216,10 @@ fn accepted(facts: &Facts) -> Said {
 fn reachable(facts: &Facts) -> Said {
     match &facts.reachable {
         _ if !facts.running => not_polled(condition::REACHABLE),
+        None if facts.unasked => {
+            let message = "no property can be read and none is desired: whether it answers shows with the first write";
+            Said::new(condition::REACHABLE, "Unknown", NOTHING_ASKED, message.into())
+        }
         None => Said::new(condition::REACHABLE, "Unknown", NOT_READ, "no exchange has ended yet".into()),
         Some(Ok(())) => match &facts.rejected {
             None => Said::new(condition::REACHABLE, "True", "Answering", String::new()),
@@ -228,6 +235,9 @@ fn reachable(facts: &Facts) -> Said {
         }
     }
 }
+
+/// Nothing is asked of it.
+const NOTHING_ASKED: &str = "NothingAsked";
 
 /// It answers, and refuses everything.
 const REJECTED: &str = "Rejected";

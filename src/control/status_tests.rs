@@ -30,6 +30,7 @@ fn ready_follows_from_the_others_and_names_the_first_reason() {
     let table = [
         (good(), "True", "Ready"),
         (Facts { reachable: None, ..good() }, "Unknown", "NotRead"),
+        (Facts { reachable: None, unasked: true, ..good() }, "True", "Ready"),
         (Facts { reachable: Some(Err("timeout")), ..good() }, "False", "Timeout"),
         (Facts { reachable: Some(Err("badData")), ..good() }, "False", "BadData"),
         (Facts { sync: vec![("a".into(), Sync::Unknown)], ..good() }, "Unknown", "NotRead"),

@@ -158,14 +158,12 @@ type Sound<'a> = (&'a Node, crd::Property, Property, Json);
 /// A mapper's mistake at the node that it speaks of.
 fn placed(error: BindError, protocol: &str, endpoint: &Node, sound: &[Sound<'_>]) -> Finding {
     let item = |point: PointId| sound.get(usize::from(point)).map_or(endpoint, |(item, ..)| item);
-    match error.at {
-        At::Endpoint => Finding::inside(endpoint, &error.path, error.message),
-        At::Property(point) => Finding::inside(item(point), &error.path, error.message),
-        At::Address(point) => {
-            let item = item(point);
-            Finding::inside(item.get(protocol).unwrap_or(item), &error.path, error.message)
-        }
-    }
+    let place = match error.at {
+        At::Endpoint => endpoint,
+        At::Property(point) => item(point),
+        At::Address(point) => item(point).get(protocol).unwrap_or(item(point)),
+    };
+    Finding { cause: error.kind.into(), ..Finding::inside(place, &error.path, error.message) }
 }
 
 /// The one protocol that is given, and its endpoint.

@@ -12,7 +12,7 @@ use std::{
 use mapper_api::{Decoded, ErrorKind, PointId, Refusal, Value};
 
 use super::touched::Mark;
-use crate::model::Device;
+use crate::{bus::Failure, model::Device};
 
 /// Nothing has been found yet; or the device is online.
 const NONE: u64 = 0;
@@ -112,24 +112,22 @@ impl Watch {
         }
     }
 
-    /// An exchange failed, after which the device is offline for this reason.
-    pub fn failed(&self, points: &[PointId], kind: ErrorKind, words: &str, offline: Option<&'static str>) {
+    /// An exchange failed, after which the device is offline for this reason, and is or is not `silent`: it answers no
+    /// more, not even with refusals. (One that refuses everything has no value and stays offline, though it answers.)
+    pub fn failed(&self, points: &[PointId], failure: &Failure, offline: Option<&'static str>, silent: bool) {
         let mut touched = false;
         for point in points {
             let Some(found) = self.found(*point) else { continue };
             // An answer that does not fit hides the value; silence shows the last good one again.
-            match (kind, found.print.load(Relaxed)) {
+            match (failure.kind, found.print.load(Relaxed)) {
                 (ErrorKind::BadData, _) => touched |= found.is(REFUSED),
                 (_, REFUSED) => touched |= found.is(NONE),
                 _ => {}
             }
         }
-        // A device that was never read and misses one answer has not gone silent yet.
-        if offline.is_some_and(|reason| reason != "notRead") && self.answers.swap(false, Relaxed) {
-            touched = true;
-        }
+        touched |= silent && self.answers.swap(false, Relaxed);
         if changed(&self.offline, offline.map_or(NONE, hash)) {
-            *self.words.lock().unwrap_or_else(PoisonError::into_inner) = words.into();
+            *self.words.lock().unwrap_or_else(PoisonError::into_inner) = failure.message.as_str().into();
             touched = true;
         }
         if touched {

@@ -53,8 +53,10 @@ struct Inner {
     synced: Vec<Option<bool>>,
     filters: Vec<Filter>,
     availability: Availability,
-    /// Exchanges in a row that failed, whoever is to blame.
+    /// Exchanges without an answer since the last good value, whoever is to blame.
     failures: u32,
+    /// The same since the last answer of any kind.
+    unanswered: u32,
     /// Which properties were last told unasked; empty if none ever was.
     heard: Vec<bool>,
     /// How long those may be trusted, if the mapper knows.
@@ -111,6 +113,7 @@ impl Lane {
             filters: vec![Filter::default(); device.properties.len()],
             availability: Availability { offline: Some("notRead"), since: Stamp::now() },
             failures: 0,
+            unanswered: 0,
             heard: Vec::new(),
             fresh: None,
             length: 0,
@@ -120,7 +123,7 @@ impl Lane {
         {
             let old = lock(&before.inner);
             inner.availability = old.availability;
-            (inner.failures, inner.fresh) = (old.failures, old.fresh);
+            (inner.failures, inner.unanswered, inner.fresh) = (old.failures, old.unanswered, old.fresh);
             for (point, property) in device.properties.iter().enumerate() {
                 if let Some(old_point) = device.same_point(property, &before.device) {
                     inner.cells[point] = old.cells[old_point].clone();
@@ -166,6 +169,16 @@ impl Lane {
     /// Why it is offline; none while it is online.
     pub fn offline(&self) -> Option<&'static str> {
         lock(&self.inner).availability.offline
+    }
+
+    /// Whether it gives no answer any more, not even a refusal; `misses` as in [`Observer::failed`].
+    pub fn is_silent(&self, failure: &Failure, misses: u32) -> bool {
+        self.is_gone(failure, misses.max(lock(&self.inner).unanswered))
+    }
+
+    /// What cannot be opened cannot answer: no need to count.
+    fn is_gone(&self, failure: &Failure, misses: u32) -> bool {
+        failure.kind == ErrorKind::Unreachable || misses >= self.core.options.offline_after
     }
 
     /// What is known now.
@@ -376,6 +389,7 @@ impl Lane {
                 }
             }
         }
+        inner.unanswered = 0;
         if good {
             inner.failures = 0;
             self.set_availability(inner, None, at);
@@ -420,11 +434,9 @@ impl Observer for Lane {
         }
         if failure.kind != ErrorKind::BadData {
             inner.failures = inner.failures.saturating_add(1);
+            inner.unanswered = inner.unanswered.saturating_add(1);
         }
-        // What cannot be opened cannot answer: no need to count.
-        let gone =
-            failure.kind == ErrorKind::Unreachable || misses.max(inner.failures) >= self.core.options.offline_after;
-        if gone {
+        if self.is_gone(failure, misses.max(inner.failures)) {
             self.set_availability(inner, Some(reason), at);
         }
         if passed > 0 {

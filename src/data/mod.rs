@@ -275,6 +275,11 @@ impl DataPath {
         self.core.rival.borrow().clone()
     }
 
+    /// Whether this bridge stands back, as [`Self::rival`] says.
+    pub fn stands_back(&self) -> bool {
+        self.core.rival.borrow().is_some()
+    }
+
     /// Waits while another bridge of this node is at the broker. Cancel-safe.
     pub async fn alone(&self) {
         // The sender lives as long as this.

@@ -23,7 +23,7 @@ pub enum Kind {
     Away,
     /// The API server is too busy.
     TooMany,
-    /// The resourceVersion is too old: list again.
+    /// The resourceVersion is too old, or one that this server has yet to reach: list again.
     Expired,
     /// The API server says that there is no such thing. (An answer that a proxy makes up is [`Kind::Away`].)
     NotFound,
@@ -64,10 +64,23 @@ struct Status {
     code: u16,
 }
 
+impl Status {
+    fn has_cause(&self, reason: &str) -> bool {
+        self.details.iter().flat_map(|details| &details.causes).any(|cause| cause.reason == reason)
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Details {
     retry_after_seconds: u64,
+    causes: Vec<Cause>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Cause {
+    reason: String,
 }
 
 /// The longest text of a proxy that is repeated to people.
@@ -94,6 +107,7 @@ impl Failure {
         let kind = match code {
             404 if genuine && reason == "NotFound" => Kind::NotFound,
             410 => Kind::Expired,
+            504 if status.as_ref().is_some_and(|status| status.has_cause("ResourceVersionTooLarge")) => Kind::Expired,
             429 => Kind::TooMany,
             401 => Kind::Unauthorized,
             403 if genuine => Kind::Forbidden,
@@ -144,6 +158,7 @@ mod tests {
         let busy = r#"{"kind":"Status","message":"storage is (re)initializing","reason":"TooManyRequests","details":{"retryAfterSeconds":1},"code":429}"#;
         let unlisted = r#"{"kind":"Status","message":"can not cache for notlisted/0.1 get devices","reason":"BadRequest","code":400}"#;
         let edge = r#"{"kind":"Status","message":"connection lost between EdgeCore and CloudCore","code":500}"#;
+        let ahead = r#"{"kind":"Status","message":"Too large resource version: 9, current: 5","reason":"Timeout","details":{"causes":[{"reason":"ResourceVersionTooLarge","message":"Too large resource version"}],"retryAfterSeconds":1},"code":504}"#;
         let wordless = r#"{"kind":"Status","code":500}"#;
         let refused = "dial tcp 10.0.0.1:6443: connect: connection refused";
         for (what, code, after, body, kind, says, wait) in [
@@ -151,6 +166,8 @@ mod tests {
             ("lite-apiserver has none cached", 404, None, refused, Kind::Away, "connection refused", None),
             ("a status of unknown kind", 404, None, "{\"reason\":\"NotFound\"}", Kind::Away, "404", None),
             ("no such path", 404, None, "404 page not found\n", Kind::Away, "page not found", None),
+            ("restored", 504, None, ahead, Kind::Expired, "Too large", Some(1)),
+            ("a gateway", 504, None, "", Kind::Away, "504", None),
             ("gone", 410, None, "", Kind::Expired, "410", None),
             ("busy", 429, Some("2"), busy, Kind::TooMany, "initializing", Some(2)),
             ("busy, without a header", 429, None, busy, Kind::TooMany, "initializing", Some(1)),

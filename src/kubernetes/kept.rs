@@ -1,5 +1,5 @@
 //! The last good objects on disk, so that a restart with no network serves them. It is told whole sets and writes the
-//! differences, a moment later and off the runtime's thread. It judges no object, and the disk may fail for as long as
+//! differences off the runtime's thread: the first change at once, and those that follow it closely together. It judges no object, and the disk may fail for as long as
 //! it likes.
 
 mod codec;
@@ -17,7 +17,7 @@ use tokio::{
 use self::store::Store;
 use crate::control::document::Kind;
 
-/// What changes within this time of each other is written together.
+/// What changes within this time of a write, and then of each other, is written together.
 const QUIET: Duration = Duration::from_secs(1);
 /// A change is written after this time even while others keep coming.
 const LONGEST: Duration = Duration::from_secs(5);
@@ -66,7 +66,7 @@ impl Kept {
     /// within a runtime.
     ///
     /// # Errors
-    /// The folder cannot be created, or the file in it cannot be read.
+    /// The folder cannot be created, or the file in it cannot be opened.
     pub fn open(folder: &Path) -> io::Result<(Self, Vec<KeptObject>, Vec<String>)> {
         let (store, damage) = Store::open(folder)?;
         let objects = store.set().iter().map(|(key, text)| KeptObject {
@@ -126,6 +126,8 @@ struct Writer {
     wanted: watch::Receiver<Arc<Set>>,
     /// The first change that is not on disk.
     first: Option<Instant>,
+    /// When the last write ended.
+    written: Option<Instant>,
     due: Option<Instant>,
     /// The end of the pause after a failure.
     pause_ends: Instant,
@@ -137,7 +139,16 @@ impl Writer {
     fn new(store: Store, wanted: watch::Receiver<Arc<Set>>) -> Self {
         let now = Instant::now();
         let due = store.must_repair().then(|| now + QUIET);
-        Self { store: Some(store), wanted, first: due, due, pause_ends: now, pause: PAUSE_LEAST, failed: false }
+        Self {
+            store: Some(store),
+            wanted,
+            first: due,
+            written: None,
+            due,
+            pause_ends: now,
+            pause: PAUSE_LEAST,
+            failed: false,
+        }
     }
 
     async fn run(mut self, mut asks: mpsc::Receiver<oneshot::Sender<()>>) {
@@ -159,8 +170,10 @@ impl Writer {
     }
 
     fn changed(&mut self, now: Instant) {
+        let quiet = self.first.is_none() && self.written.is_none_or(|at| now >= at + QUIET);
         let first = *self.first.get_or_insert(now);
-        self.due = Some((now + QUIET).min(first + LONGEST).max(self.pause_ends));
+        let due = if quiet { now } else { (now + QUIET).min(first + LONGEST) };
+        self.due = Some(due.max(self.pause_ends));
     }
 
     async fn write(&mut self) {
@@ -183,6 +196,7 @@ impl Writer {
             }
         };
         let now = Instant::now();
+        self.written = Some(now);
         match result {
             Ok(bytes) => {
                 if std::mem::take(&mut self.failed) {

@@ -138,10 +138,8 @@ impl<'a> List<'a> {
 /// One line of a watch.
 #[derive(Debug, PartialEq)]
 pub enum Event {
-    /// An object is new to this watch.
-    Added(Box<Found>),
-    /// An object was changed.
-    Modified(Box<Found>),
+    /// An object is new to this watch, or was changed.
+    Seen(Box<Found>),
     /// An object no longer belongs to the scope.
     Deleted(Key),
     /// Nothing but a later version.
@@ -252,8 +250,7 @@ fn event(kind: Kind, line: &[u8]) -> Result<Option<(Event, Option<String>)>, Fai
     let found = object::read(kind, json).map_err(|error| wrong(&error))?;
     let version = Some(found.version.clone()).filter(|version| !version.is_empty());
     let event = match line.kind {
-        "ADDED" => Event::Added(Box::new(found)),
-        "MODIFIED" => Event::Modified(Box::new(found)),
+        "ADDED" | "MODIFIED" => Event::Seen(Box::new(found)),
         "DELETED" => Event::Deleted(found.key),
         other => return Err(wrong(&format!("type {other}"))),
     };
@@ -294,7 +291,7 @@ mod tests {
         let read = |text: &str| event(Kind::Device, text.as_bytes());
         let object = device("a", "gw-1", "u", 1);
         let (added, version) = read(&line("ADDED", &object)).unwrap().unwrap();
-        assert!(matches!(added, Event::Added(_)) && version.as_deref() == Some("7"));
+        assert!(matches!(added, Event::Seen(_)) && version.as_deref() == Some("7"));
         let (deleted, _) = read(&line("DELETED", &object)).unwrap().unwrap();
         assert!(matches!(deleted, Event::Deleted(key) if &*key.name() == "Device plant/a"));
         let bookmark = json!({"kind": "Device", "metadata": {"resourceVersion": "9"}, "spec": {}});

@@ -30,14 +30,20 @@ impl Mirror {
         self.state().stored.get(device).cloned()
     }
 
-    /// An own Device was seen.
+    /// An own Device was seen. One that is older than what is known changes nothing.
     pub fn put(&self, found: &Found) {
+        self.take(found, |before| is_older(&found.version, &before.version));
+    }
+
+    /// This is what the API server holds of an own Device, though something newer was known.
+    pub fn set_back(&self, found: &Found) {
+        self.take(found, |_| false);
+    }
+
+    fn take(&self, found: &Found, stays: impl FnOnce(&Stored) -> bool) {
         let mut state = self.state();
         let before = state.stored.get(&found.key.id);
-        if let Some(before) = before
-            && before.uid == found.uid
-            && is_older(&found.version, &before.version)
-        {
+        if before.is_some_and(|before| before.uid == found.uid && stays(before)) {
             return;
         }
         let same =
@@ -119,6 +125,9 @@ mod tests {
             assert!(silent.is_err(), "{what}");
         }
         assert_eq!(mirror.get(&id).unwrap().version, "11");
+        mirror.set_back(&found("9", "y"));
+        assert_eq!(mirror.changed().await, std::slice::from_ref(&id));
+        assert_eq!(mirror.get(&id).unwrap().version, "9", "the API server was restored");
         mirror.forget(&id);
         assert_eq!(mirror.changed().await, std::slice::from_ref(&id));
         assert_eq!(mirror.get(&id), None);

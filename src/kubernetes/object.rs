@@ -56,6 +56,8 @@ pub struct Found {
     pub version: String,
     /// The node that it is for, if it is a Device that says so.
     pub node: Option<String>,
+    /// The node that its label names, if it has that label.
+    pub label: Option<String>,
     /// The model that it names, if it is a Device that does.
     pub model: Option<String>,
     /// JSON: head and spec.
@@ -89,6 +91,14 @@ struct Head {
     resource_version: String,
     creation_timestamp: Option<String>,
     deletion_timestamp: Option<String>,
+    labels: Option<Labels>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Labels {
+    #[serde(rename = "fieldgate.dev/node")]
+    node: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -159,6 +169,7 @@ pub fn read(kind: Kind, json: &str) -> Result<Found, String> {
         generation: head.generation,
         version: head.resource_version,
         node: spec.node_name,
+        label: head.labels.and_then(|labels| labels.node),
         model: spec.model,
         status: raw.status.and_then(|status| serde_json::from_str(status.get()).ok()).unwrap_or_default(),
     })

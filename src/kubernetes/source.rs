@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use fieldgate_crds::GROUP;
 use tokio::{
     sync::mpsc,
     task::JoinHandle,
@@ -15,7 +16,6 @@ use tokio::{
 };
 
 use super::{
-    backoff::Backoff,
     client::Link,
     confirm::confirm,
     kept::{Kept, KeptObject},
@@ -25,7 +25,7 @@ use super::{
     reflect::{Told, reflect},
     store::{Offered, Seen, Store},
     trouble::Troubles,
-    trust::{Doubt, Verdict},
+    trust::{Doubt, Own, Verdict},
 };
 use crate::{
     control::{
@@ -101,13 +101,14 @@ impl ClusterSource {
         // A page of a list is large: one waits at most.
         let (tells, told) = mpsc::channel(1);
         let (doubts, asked) = mpsc::unbounded_channel();
-        let confirming = confirm(link.clone(), node.to_owned(), asked, Backoff::new(dice.fork()), tells.clone());
+        let own = Own { node: node.to_owned(), select: settings.select };
+        let confirming = confirm(link.clone(), own.clone(), asked, dice.fork(), tells.clone());
         let mut source = Self {
             link,
             node: node.to_owned(),
             select: settings.select,
             mirror,
-            store: Store::new(node),
+            store: Store::new(own),
             scopes: BTreeMap::new(),
             troubles: Troubles::default(),
             tells,
@@ -211,9 +212,13 @@ impl ClusterSource {
                 if left && doubt.key.kind == Kind::Device {
                     self.mirror.forget(&doubt.key.id);
                 }
+                if left && matches!(verdict, Verdict::Unlabelled(_)) {
+                    let object = doubt.key.name();
+                    tracing::warn!(%object, "It has no longer the label {GROUP}/node={}, by which Devices are selected: not served any more.", self.node);
+                }
                 match verdict {
-                    Verdict::Here(found) => self.offer(&found, Seen::Somewhere) || left,
-                    Verdict::Deleted | Verdict::Moved(_) | Verdict::Unknown(_) => left,
+                    Verdict::Here(found) => self.settle(&doubt, &found) || left,
+                    Verdict::Deleted | Verdict::Moved(_) | Verdict::Unlabelled(_) | Verdict::Unknown(_) => left,
                 }
             }
         };
@@ -225,11 +230,30 @@ impl ClusterSource {
 
     fn offer(&mut self, found: &Found, seen: Seen) -> bool {
         let offered = self.store.offer(found, seen);
-        if matches!(offered, Offered::New | Offered::Same) && found.key.kind == Kind::Device {
-            self.mirror.put(found);
+        self.offered(found, offered)
+    }
+
+    fn settle(&mut self, doubt: &Doubt, found: &Found) -> bool {
+        let offered = self.store.settle(doubt, found);
+        self.offered(found, offered)
+    }
+
+    /// True if there is something to yield.
+    fn offered(&mut self, found: &Found, offered: Offered) -> bool {
+        let device = found.key.kind == Kind::Device;
+        match offered {
+            Offered::New | Offered::Same if device => self.mirror.put(found),
+            Offered::Back => {
+                let (object, generation) = (found.key.name(), found.generation);
+                tracing::warn!(%object, generation, "The API server holds an older one than before, as after a restore; it is served.");
+                if device {
+                    self.mirror.set_back(found);
+                }
+            }
+            _ => {}
         }
         match offered {
-            Offered::New => true,
+            Offered::New | Offered::Back => true,
             Offered::Same | Offered::Ignored => false,
             Offered::Doubtful(doubt) => {
                 self.ask(doubt);

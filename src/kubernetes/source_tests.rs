@@ -376,3 +376,129 @@ async fn what_was_kept_is_served_with_no_network() {
     drop(source);
     std::fs::remove_dir_all(&folder).unwrap();
 }
+
+/// A server that has shown the third generation of a Device, and a source that serves it.
+async fn known(watched: Vec<Json>) -> (Liar, ClusterSource, Arc<Mirror>) {
+    let liar = Liar::start(move |asked| {
+        let mut device = plain("a", "gw-1", "u1", 3);
+        device["metadata"]["resourceVersion"] = json!("30");
+        match asked {
+            asked if asked.is_watch() => Reply::Watch(watched.clone(), false),
+            _ => list(&[device], "30", ""),
+        }
+    })
+    .await;
+    let mirror = Arc::<Mirror>::default();
+    let mut source = ClusterSource::new(liar.link().await, &Kubernetes::default(), "gw-1", mirror.clone(), None);
+    let objects = next(&mut source).await;
+    assert!(objects.texts[0].text.contains("\"generation\":3"));
+    (liar, source, mirror)
+}
+
+/// What a server answers that was restored to the second generation.
+fn restored(asked: &Asked) -> Reply {
+    match asked {
+        asked if asked.is_watch() => Reply::Watch(vec![], true),
+        asked if asked.is_list() => list(&[plain("a", "gw-1", "u1", 2)], "9", ""),
+        asked if asked.what.contains("/version") => version(),
+        _ => Reply::Json(200, plain("a", "gw-1", "u1", 2)),
+    }
+}
+
+#[tokio::test]
+async fn a_server_restored_from_a_backup_is_taken_up() {
+    let (liar, mut source, mirror) = known(vec![expired()]).await;
+    liar.now(restored);
+    let objects = next(&mut source).await;
+    assert!(objects.texts[0].text.contains("\"generation\":2"), "{objects:?}");
+    let stored = mirror.get(&crate::model::DeviceId::new("plant", "a")).unwrap();
+    assert_eq!((stored.generation, &*stored.version), (2, "7"), "or no status would ever be confirmed again");
+    let asked = liar.asked().into_iter().map(|asked| asked.what);
+    let asked: Vec<_> = asked.filter(|what| what.contains("/version") || what.ends_with("/a")).collect();
+    assert_eq!(asked.len(), 3, "its presence is proved before and after: {asked:#?}");
+}
+
+#[tokio::test]
+async fn caches_that_show_old_objects_set_nothing_back() {
+    let local = |_: &Asked| Reply::Json(400, json!({"kind": "Status", "code": 400}));
+    let lies: Vec<(&str, Lie)> = vec![
+        (
+            "YurtHub",
+            Box::new(move |asked| if asked.what.contains("/version") { local(asked) } else { restored(asked) }),
+        ),
+        ("the cloud is there, and the list was old", {
+            let newer = plain("a", "gw-1", "u1", 3);
+            Box::new(move |asked| match asked {
+                asked if asked.what.ends_with("/a") => Reply::Json(200, newer.clone()),
+                asked => restored(asked),
+            })
+        }),
+        ("the cloud leaves in between", {
+            let mut proved = false;
+            Box::new(move |asked| match asked {
+                asked if asked.what.contains("/version") && std::mem::replace(&mut proved, true) => local(asked),
+                asked => restored(asked),
+            })
+        }),
+    ];
+    for (what, lie) in lies {
+        let (liar, mut source, _) = known(vec![expired()]).await;
+        liar.now(lie);
+        let doubted = liar.until(what, 1, |asked| asked.what.contains("/version"));
+        tokio::select! {
+            objects = source.next() => panic!("{what}: {objects:?}"),
+            () = async { doubted.await; sleep(Duration::from_secs(2)).await } => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_old_event_that_is_replayed_does_not_win() {
+    let old = json!({"type": "MODIFIED", "object": plain("a", "gw-1", "u1", 2)});
+    let (liar, mut source, _) = known(vec![expired()]).await;
+    let newer = plain("a", "gw-1", "u1", 3);
+    liar.now(move |asked| match asked {
+        asked if asked.is_watch() => Reply::Watch(vec![old.clone()], true),
+        asked if asked.is_list() => list(&[newer.clone()], "30", ""),
+        asked if asked.what.contains("/version") => version(),
+        _ => Reply::Json(200, newer.clone()),
+    });
+    let asked = liar.until("the API server itself", 1, |asked| asked.what.ends_with("/a"));
+    tokio::select! {
+        objects = source.next() => panic!("{objects:?}"),
+        () = async { asked.await; sleep(Duration::from_millis(500)).await } => {}
+    }
+}
+
+#[tokio::test]
+async fn a_device_without_the_label_that_selects_it_leaves_and_comes_back_with_it() {
+    let labelled = |label: bool| {
+        let mut device = plain("a", "gw-1", "u1", 1);
+        device["metadata"]["labels"] = if label { json!({"fieldgate.dev/node": "gw-1"}) } else { json!({}) };
+        device
+    };
+    let serve = move |label: bool, event: &'static str| {
+        let mut told = false;
+        move |asked: &Asked| match asked {
+            asked if asked.is_watch() && !std::mem::replace(&mut told, true) => {
+                Reply::Watch(vec![json!({"type": event, "object": labelled(label)})], false)
+            }
+            asked if asked.is_watch() => Reply::Watch(vec![], false),
+            asked if asked.is_list() => list(&[labelled(true)], "5", ""),
+            asked if asked.what.contains("/version") => version(),
+            _ => Reply::Json(200, labelled(label)),
+        }
+    };
+    let liar = Liar::start(serve(false, "DELETED")).await;
+    let settings = Kubernetes { select: Select::Label, ..Kubernetes::default() };
+    let mut source = ClusterSource::new(liar.link().await, &settings, "gw-1", Arc::default(), None);
+    let mut objects = next(&mut source).await;
+    if objects.texts.len() == 1 {
+        objects = next(&mut source).await;
+    }
+    assert_eq!(names(&objects), [""; 0]);
+    assert_eq!(objects.moved, [crate::model::DeviceId::new("plant", "a")]);
+    assert!(liar.asked()[0].what.contains("labelSelector"), "{:#?}", liar.asked());
+    liar.now(serve(true, "ADDED"));
+    assert_eq!(names(&next(&mut source).await), ["Device plant/a"]);
+}

@@ -1,5 +1,5 @@
-//! The objects that are served, and what each answer changes about them. Pure. It takes nothing away unless the verdict
-//! on a doubt says so, and what is older than what is known changes nothing.
+//! The objects that are served, and what each answer changes about them. Pure. It takes nothing away, and takes nothing
+//! that is older than what is known, unless the verdict on a doubt says so.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -7,8 +7,9 @@ use std::{
 };
 
 use super::{
+    mirror::is_older,
     object::{Found, Key},
-    trust::{Doubt, Verdict},
+    trust::{Doubt, Own, Verdict},
 };
 use crate::{
     control::{document::Kind, source::SourceText},
@@ -24,6 +25,8 @@ struct Held {
     uid: String,
     created: String,
     generation: i64,
+    /// The newest resourceVersion seen; empty if it was only kept.
+    version: String,
     model: Option<String>,
     name: Arc<str>,
     text: Arc<str>,
@@ -32,10 +35,10 @@ struct Held {
 /// Where an object was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seen {
-    /// In a list, or as an answer, or as added: it may be old.
-    Somewhere,
-    /// A watch told that it was changed just now.
-    Changed,
+    /// In a list, which holds the newest of everything if the API server made it.
+    Listed,
+    /// In a watch, whose events may come after a newer answer to something else.
+    Watched,
 }
 
 /// What came of an object that was offered.
@@ -45,16 +48,32 @@ pub enum Offered {
     New,
     /// It is served already; its status may be another.
     Same,
-    /// It is not ours, or older than what is known.
+    /// It is served now, though something newer was known.
+    Back,
+    /// It is not ours, or older than what was learned since it was asked for.
     Ignored,
-    /// One of ours is said to be another node's.
+    /// One of ours is said to be another node's, or is older than what is known.
     Doubtful(Doubt),
+}
+
+impl Held {
+    /// Whether another object of that name is older than this one.
+    fn is_newer(&self, found: &Found, seen: Seen) -> bool {
+        if self.uid != found.uid {
+            return found.created < self.created;
+        }
+        found.generation < self.generation || (seen == Seen::Listed && is_older(&found.version, &self.version))
+    }
+
+    fn doubt(&self, key: &Key) -> Doubt {
+        Doubt { key: key.clone(), uid: self.uid.clone(), version: self.version.clone() }
+    }
 }
 
 /// The objects that are served.
 #[derive(Debug)]
 pub struct Store {
-    node: String,
+    own: Own,
     held: BTreeMap<Key, Held>,
     /// Who left, by uid, and up to which generation.
     gone: VecDeque<(String, i64)>,
@@ -63,37 +82,66 @@ pub struct Store {
 
 impl Store {
     /// Nothing is served yet. Devices of other nodes never are.
-    pub fn new(node: &str) -> Self {
-        Self { node: node.to_owned(), held: BTreeMap::new(), gone: VecDeque::new(), moved: BTreeSet::new() }
+    pub fn new(own: Own) -> Self {
+        Self { own, held: BTreeMap::new(), gone: VecDeque::new(), moved: BTreeSet::new() }
     }
 
     /// An object was seen.
     pub fn offer(&mut self, found: &Found, seen: Seen) -> Offered {
-        let held = self.held.get_mut(&found.key);
-        if found.key.kind == Kind::Device && found.node.as_deref() != Some(&*self.node) {
-            let doubt = |held: &mut Held| Doubt { key: found.key.clone(), uid: held.uid.clone() };
-            return held.map_or(Offered::Ignored, |held| Offered::Doubtful(doubt(held)));
+        let held = self.held.get(&found.key);
+        let ours = self.own.has(found);
+        if held.is_some_and(|held| !ours || held.is_newer(found, seen)) {
+            return self.doubt(&found.key).map_or(Offered::Ignored, Offered::Doubtful);
         }
-        if self.gone.iter().any(|(uid, last)| *uid == found.uid && found.generation <= *last) {
+        if !ours {
             return Offered::Ignored;
         }
-        self.take(found, seen, None)
+        if self.is_gone(found) {
+            let Found { key, uid, version, .. } = found;
+            return Offered::Doubtful(Doubt { key: key.clone(), uid: uid.clone(), version: version.clone() });
+        }
+        self.take(found, None)
     }
 
-    /// An object that was kept is served, as long as nothing newer is known.
+    /// The API server itself said, of an object in doubt, that this is what it holds.
+    pub fn settle(&mut self, doubt: &Doubt, found: &Found) -> Offered {
+        if !self.own.has(found) {
+            return Offered::Ignored;
+        }
+        let held = self.held.get(&found.key);
+        let back = held.is_some_and(|held| held.is_newer(found, Seen::Listed));
+        if back && held.is_some_and(|held| held.uid != doubt.uid || held.version != doubt.version) {
+            // Something newer was heard since the question was asked.
+            return Offered::Ignored;
+        }
+        if held.is_some() && !back {
+            return self.take(found, None);
+        }
+        self.gone.retain(|(uid, _)| *uid != found.uid);
+        let before = self.held.remove(&found.key).filter(|before| *before.text == *found.text);
+        let offered = self.take(found, before.map(|before| before.text));
+        if back { Offered::Back } else { offered }
+    }
+
+    /// An object that was kept is served, as long as nothing newer is known. (Labels are not kept.)
     pub fn recall(&mut self, found: &Found, text: Arc<str>) {
-        if found.key.kind == Kind::Model || found.node.as_deref() == Some(&*self.node) {
-            self.take(found, Seen::Somewhere, Some(text));
+        if self.own.is_here(found) {
+            self.take(found, Some(text));
         }
     }
 
-    fn take(&mut self, found: &Found, seen: Seen, text: Option<Arc<str>>) -> Offered {
+    fn is_gone(&self, found: &Found) -> bool {
+        self.gone.iter().any(|(uid, last)| *uid == found.uid && found.generation <= *last)
+    }
+
+    /// Takes what is not older than what is known.
+    fn take(&mut self, found: &Found, text: Option<Arc<str>>) -> Offered {
         let text = || text.unwrap_or_else(|| found.text.as_str().into());
         if let Some(held) = self.held.get_mut(&found.key)
             && held.uid == found.uid
         {
-            if found.generation < held.generation && seen != Seen::Changed {
-                return Offered::Ignored;
+            if !is_older(&found.version, &held.version) {
+                held.version.clone_from(&found.version);
             }
             if *held.text == *found.text {
                 return Offered::Same;
@@ -102,18 +150,21 @@ impl Store {
             held.model.clone_from(&found.model);
             return Offered::New;
         }
-        // Of two that had the same name one after the other, the one that was made first is gone, whoever shows it.
-        if let Some(held) = self.held.get(&found.key) {
-            if found.created < held.created {
-                return Offered::Ignored;
-            }
-            let before = held.uid.clone();
+        // Of two that had the same name one after the other, the one that was made first is gone.
+        if let Some(before) = self.held.get(&found.key).map(|held| held.uid.clone()) {
             self.forget(before, i64::MAX);
         }
-        let (uid, created) = (found.uid.clone(), found.created.clone());
-        let (generation, model, name) = (found.generation, found.model.clone(), found.key.name());
         self.moved.remove(&found.key.id);
-        self.held.insert(found.key.clone(), Held { uid, created, generation, model, name, text: text() });
+        let held = Held {
+            uid: found.uid.clone(),
+            created: found.created.clone(),
+            generation: found.generation,
+            version: found.version.clone(),
+            model: found.model.clone(),
+            name: found.key.name(),
+            text: text(),
+        };
+        self.held.insert(found.key.clone(), held);
         Offered::New
     }
 
@@ -123,22 +174,22 @@ impl Store {
             .iter()
             .filter(|(key, _)| key.kind == kind && namespace.is_none_or(|namespace| *key.id.namespace == *namespace))
             .filter(|(key, _)| !listed.contains(key))
-            .map(|(key, held)| Doubt { key: key.clone(), uid: held.uid.clone() })
+            .map(|(key, held)| held.doubt(key))
             .collect()
     }
 
     /// The doubt about one that is said to be gone, if it is served.
     pub fn doubt(&self, key: &Key) -> Option<Doubt> {
-        self.held.get(key).map(|held| Doubt { key: key.clone(), uid: held.uid.clone() })
+        self.held.get(key).map(|held| held.doubt(key))
     }
 
-    /// Takes away what a verdict says. (One that is [`Verdict::Here`] is to be offered.) True if it was served.
+    /// Takes away what a verdict says. (One that is [`Verdict::Here`] is to be settled.) True if it was served.
     pub fn judged(&mut self, doubt: &Doubt, verdict: &Verdict) -> bool {
         let Some(held) = self.held.get(&doubt.key).filter(|held| held.uid == doubt.uid) else { return false };
         let last = match verdict {
             Verdict::Deleted => i64::MAX,
-            Verdict::Moved(generation) if *generation >= held.generation => *generation,
-            Verdict::Moved(_) | Verdict::Here(_) | Verdict::Unknown(_) => return false,
+            Verdict::Moved(at) | Verdict::Unlabelled(at) if *at >= held.generation => *at,
+            Verdict::Moved(_) | Verdict::Unlabelled(_) | Verdict::Here(_) | Verdict::Unknown(_) => return false,
         };
         if *verdict != Verdict::Deleted {
             self.moved.insert(doubt.key.id.clone());
@@ -192,9 +243,14 @@ mod tests {
         super::object::{self, tests::device},
         *,
     };
+    use crate::settings::Select;
 
     fn found(name: &str, node: &str, uid: &str, generation: i64) -> Found {
         object::read(Kind::Device, &device(name, node, uid, generation).to_string()).unwrap()
+    }
+
+    fn empty() -> Store {
+        Store::new(Own { node: "gw-1".into(), select: Select::Field })
     }
 
     fn names(store: &Store) -> Vec<String> {
@@ -203,36 +259,30 @@ mod tests {
 
     #[test]
     fn what_did_not_change_keeps_its_very_text() {
-        let mut store = Store::new("gw-1");
-        assert_eq!(store.offer(&found("a", "gw-1", "u1", 1), Seen::Somewhere), Offered::New);
+        let mut store = empty();
+        assert_eq!(store.offer(&found("a", "gw-1", "u1", 1), Seen::Listed), Offered::New);
         let before = store.texts();
         let mut again = found("a", "gw-1", "u1", 1);
         again.status.protocol = Some("other".into());
-        assert_eq!(store.offer(&again, Seen::Changed), Offered::Same);
+        assert_eq!(store.offer(&again, Seen::Watched), Offered::Same);
         assert!(Arc::ptr_eq(&before[0].text, &store.texts()[0].text));
-        assert_eq!(store.offer(&found("a", "gw-1", "u1", 2), Seen::Changed), Offered::New);
-        assert_eq!(store.offer(&found("a", "gw-1", "u1", 1), Seen::Somewhere), Offered::Ignored, "it is old");
-        assert_eq!(
-            store.offer(&found("a", "gw-1", "u1", 1), Seen::Changed),
-            Offered::New,
-            "the API server was restored"
-        );
-        assert_eq!(store.offer(&found("a", "gw-1", "u2", 1), Seen::Somewhere), Offered::New, "another device");
+        assert_eq!(store.offer(&found("a", "gw-1", "u1", 2), Seen::Watched), Offered::New);
+        assert_eq!(store.offer(&found("a", "gw-1", "u2", 1), Seen::Listed), Offered::New, "another device");
     }
 
     #[test]
     fn a_foreign_device_is_never_served() {
-        let mut store = Store::new("gw-1");
-        assert_eq!(store.offer(&found("a", "gw-2", "u1", 1), Seen::Changed), Offered::Ignored);
+        let mut store = empty();
+        assert_eq!(store.offer(&found("a", "gw-2", "u1", 1), Seen::Watched), Offered::Ignored);
         store.recall(&found("b", "gw-2", "u1", 1), "".into());
         assert_eq!(names(&store), [""; 0]);
     }
 
     #[test]
     fn who_left_leaves_once_and_is_not_brought_back_by_an_old_list() {
-        let mut store = Store::new("gw-1");
+        let mut store = empty();
         for name in ["a", "b"] {
-            store.offer(&found(name, "gw-1", name, 1), Seen::Somewhere);
+            store.offer(&found(name, "gw-1", name, 1), Seen::Listed);
         }
         let doubts = store.missing(&BTreeSet::new(), Kind::Device, Some("plant"));
         assert_eq!(doubts.len(), 2);
@@ -244,10 +294,11 @@ mod tests {
         assert_eq!(store.take_moved(), [DeviceId::new("plant", "a")]);
         assert_eq!(store.take_moved(), []);
         for name in ["a", "b"] {
-            assert_eq!(store.offer(&found(name, "gw-1", name, 1), Seen::Somewhere), Offered::Ignored);
+            let offered = store.offer(&found(name, "gw-1", name, 1), Seen::Listed);
+            assert!(matches!(offered, Offered::Doubtful(_)), "{offered:?}");
         }
-        assert_eq!(store.offer(&found("a", "gw-1", "a", 3), Seen::Somewhere), Offered::New, "it came back");
-        assert_eq!(store.offer(&found("b", "gw-1", "b2", 1), Seen::Somewhere), Offered::New, "made again");
+        assert_eq!(store.offer(&found("a", "gw-1", "a", 3), Seen::Listed), Offered::New, "it came back");
+        assert_eq!(store.offer(&found("b", "gw-1", "b2", 1), Seen::Listed), Offered::New, "made again");
         assert!(!store.judged(&doubts[1], &Verdict::Deleted), "the doubt was about the one before");
     }
 
@@ -255,12 +306,65 @@ mod tests {
     fn of_two_that_had_one_name_the_younger_stays() {
         let made = |uid: &str, created: &str| Found { created: created.into(), ..found("a", "gw-1", uid, 1) };
         let (old, new) = (made("old", "2026-01-01T00:00:00Z"), made("new", "2026-01-01T00:00:05Z"));
-        let mut store = Store::new("gw-1");
-        assert_eq!(store.offer(&old, Seen::Somewhere), Offered::New);
-        assert_eq!(store.offer(&new, Seen::Somewhere), Offered::New);
-        assert_eq!(store.offer(&old, Seen::Somewhere), Offered::Ignored, "an old list");
-        let mut store = Store::new("gw-1");
-        store.offer(&new, Seen::Somewhere);
-        assert_eq!(store.offer(&old, Seen::Somewhere), Offered::Ignored, "an old list, of one that was never seen");
+        let mut store = empty();
+        assert_eq!(store.offer(&old, Seen::Listed), Offered::New);
+        assert_eq!(store.offer(&new, Seen::Listed), Offered::New);
+        assert!(matches!(store.offer(&old, Seen::Listed), Offered::Doubtful(_)), "an old list");
+        let mut store = empty();
+        store.offer(&new, Seen::Listed);
+        let offered = store.offer(&old, Seen::Listed);
+        assert!(matches!(offered, Offered::Doubtful(_)), "an old list, of one that was never seen: {offered:?}");
+    }
+
+    /// (what, what is known, what is seen and where, whether it is doubted)
+    #[test]
+    fn what_is_older_is_taken_only_on_the_api_servers_word() {
+        let of = |uid: &str, generation: i64, version: &str, created: &str| Found {
+            version: version.into(),
+            created: created.into(),
+            ..found("a", "gw-1", uid, generation)
+        };
+        let known = || of("u2", 3, "30", "2026-01-01T00:00:05Z");
+        let table = [
+            ("an older generation in a list", of("u2", 2, "20", "2026-01-01T00:00:05Z"), Seen::Listed, true),
+            ("an older generation in a watch", of("u2", 2, "20", "2026-01-01T00:00:05Z"), Seen::Watched, true),
+            ("written after it went back", of("u2", 2, "40", "2026-01-01T00:00:05Z"), Seen::Watched, true),
+            ("an older status in a list", of("u2", 3, "20", "2026-01-01T00:00:05Z"), Seen::Listed, true),
+            ("a watch that comes after an answer", of("u2", 3, "20", "2026-01-01T00:00:05Z"), Seen::Watched, false),
+            ("the one before it", of("u1", 9, "10", "2026-01-01T00:00:00Z"), Seen::Listed, true),
+        ];
+        for (what, old, seen, doubted) in table {
+            let mut store = empty();
+            store.offer(&known(), Seen::Listed);
+            let before = store.texts();
+            let offered = store.offer(&old, seen);
+            let Offered::Doubtful(doubt) = offered else {
+                assert!(!doubted && offered == Offered::Same, "{what}: {offered:?}");
+                continue;
+            };
+            assert!(doubted, "{what}");
+            assert_eq!(store.texts(), before, "{what}: it does not win even briefly");
+            assert_eq!(store.settle(&doubt, &known()), Offered::Same, "{what}: a cache lied");
+            assert_eq!(store.settle(&doubt, &old), Offered::Back, "{what}");
+            assert!(store.texts()[0].text.contains(&format!("\"generation\":{}", old.generation)), "{what}");
+            assert_eq!(store.offer(&old, Seen::Listed), Offered::Same, "{what}");
+            // It is edited again, while an old question is answered.
+            let newer = of(&old.uid, old.generation + 1, "50", &old.created);
+            assert_eq!(store.offer(&newer, Seen::Watched), Offered::New, "{what}");
+            assert_eq!(store.settle(&doubt, &old), Offered::Ignored, "{what}: something newer was heard");
+        }
+    }
+
+    #[test]
+    fn one_that_was_deleted_comes_back_with_a_restored_server() {
+        let mut store = empty();
+        let device = found("a", "gw-1", "u1", 2);
+        store.offer(&device, Seen::Listed);
+        let doubt = store.doubt(&device.key).unwrap();
+        store.judged(&doubt, &Verdict::Deleted);
+        let Offered::Doubtful(doubt) = store.offer(&device, Seen::Listed) else { panic!("it is not doubted") };
+        assert_eq!(names(&store), [""; 0]);
+        assert_eq!(store.settle(&doubt, &device), Offered::New);
+        assert_eq!(store.offer(&device, Seen::Listed), Offered::Same);
     }
 }

@@ -1,6 +1,12 @@
-//! What an answer may take away. A Device that is missing in a list, or whose end a watch tells, is only in doubt:
-//! caches at the edge give empty lists, other people's lists and old lists, all with status 200. It leaves when the API
-//! server itself, proven to be there, says of this name that it is gone or another node's. Pure.
+//! What an answer may take away or set back. A Device that is missing in a list, or whose end a watch tells, is only in
+//! doubt: caches at the edge give empty lists, other people's lists and old lists, all with status 200. It leaves when
+//! the API server itself, proven to be there, says of this name that it is gone or another node's. Pure.
+//!
+//! The same holds for an object that is older than the one known. The API server reads a GET by name from a majority of
+//! its store, and so never answers with less than it has shown before, unless the store itself went back: it was restored
+//! from a backup. So an older object is served when a GET by name gives it and GET /version proves the API server's
+//! presence before and after that GET; a cache that gives old objects does not answer the one, or gives the newer object
+//! when its cloud is there.
 
 use serde_json::Value as Json;
 
@@ -8,7 +14,30 @@ use super::{
     failure::{Failure, Kind as Why},
     object::{Found, Key},
 };
-use crate::control::document::Kind;
+use crate::{control::document::Kind, settings::Select};
+
+/// Which objects are served here.
+#[derive(Debug, Clone)]
+pub struct Own {
+    /// The Devices of this node,
+    pub node: String,
+    /// that can be found like this.
+    pub select: Select,
+}
+
+impl Own {
+    /// Whether an object is of this node: a Device's `spec.nodeName` says so. (Every model is.)
+    pub fn is_here(&self, found: &Found) -> bool {
+        found.key.kind == Kind::Model || found.node.as_deref() == Some(&*self.node)
+    }
+
+    /// Whether it is served. A Device without the label that Devices are selected by is not: no watch would tell of its
+    /// edits, and a bridge that starts anew would not find it.
+    pub fn has(&self, found: &Found) -> bool {
+        let labelled = || self.select == Select::Field || found.label.as_deref() == Some(&*self.node);
+        self.is_here(found) && (found.key.kind == Kind::Model || labelled())
+    }
+}
 
 /// An object that may be gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +46,8 @@ pub struct Doubt {
     pub key: Key,
     /// Its identity: another one under the same name is not in doubt.
     pub uid: String,
+    /// The newest resourceVersion that was known when the doubt arose; empty if it was only kept.
+    pub version: String,
 }
 
 /// What became of a doubt.
@@ -26,18 +57,19 @@ pub enum Verdict {
     Deleted,
     /// It is another node's since this generation.
     Moved(i64),
-    /// It is there: whoever said otherwise lied, or another has its name.
+    /// It is this node's, but has no longer the label that Devices are selected by.
+    Unlabelled(i64),
+    /// It is there, so and not otherwise: whoever said otherwise lied, or another has its name, or it went back.
     Here(Box<Found>),
     /// Nobody knows: it is served on, and asked for again.
     Unknown(Failure),
 }
 
 /// What an answer to a GET by name says of an object in doubt.
-pub fn judge(answer: Result<Found, Failure>, doubt: &Doubt, node: &str) -> Verdict {
+pub fn judge(answer: Result<Found, Failure>, doubt: &Doubt, own: &Own) -> Verdict {
     match answer {
-        Ok(found) if found.key.kind == Kind::Model || found.node.as_deref() == Some(node) => {
-            Verdict::Here(Box::new(found))
-        }
+        Ok(found) if own.has(&found) => Verdict::Here(Box::new(found)),
+        Ok(found) if found.uid == doubt.uid && own.is_here(&found) => Verdict::Unlabelled(found.generation),
         Ok(found) if found.uid == doubt.uid => Verdict::Moved(found.generation),
         Ok(_) => Verdict::Deleted,
         Err(failure) if failure.kind == Why::NotFound => Verdict::Deleted,
@@ -69,7 +101,7 @@ mod tests {
 
     #[test]
     fn only_the_api_servers_own_word_takes_a_device_away() {
-        let doubt = Doubt { key: found("gw-1", "u1", 1).key, uid: "u1".into() };
+        let doubt = Doubt { key: found("gw-1", "u1", 1).key, uid: "u1".into(), version: "7".into() };
         let status = |reason: &str, kind: &str, code: u16| {
             let body = format!(r#"{{"kind":"{kind}","reason":"{reason}","message":"m","code":{code}}}"#);
             Err(Failure::of_answer(code, None, body.as_bytes()))
@@ -90,7 +122,25 @@ mod tests {
             ("silence", Err(Failure::away("no answer within 10 s")), unknown),
         ];
         for (what, answer, expected) in rows {
-            let verdict = judge(answer, &doubt, "gw-1");
+            let verdict = judge(answer, &doubt, &Own { node: "gw-1".into(), select: Select::Field });
+            assert!(expected(&verdict), "{what}: {verdict:?}");
+        }
+    }
+
+    #[test]
+    fn who_loses_the_label_leaves_where_devices_are_selected_by_it() {
+        let doubt = Doubt { key: found("gw-1", "u1", 1).key, uid: "u1".into(), version: "7".into() };
+        let here: Expected = |v| matches!(v, Verdict::Here(_));
+        let rows: [(&str, Select, Option<&str>, &str, Expected); 5] = [
+            ("by field", Select::Field, None, "gw-1", here),
+            ("by label", Select::Label, Some("gw-1"), "gw-1", here),
+            ("none", Select::Label, None, "gw-1", |v| *v == Verdict::Unlabelled(1)),
+            ("another", Select::Label, Some("gw-2"), "gw-1", |v| *v == Verdict::Unlabelled(1)),
+            ("moved", Select::Label, Some("gw-1"), "gw-2", |v| *v == Verdict::Moved(1)),
+        ];
+        for (what, select, label, node, expected) in rows {
+            let answer = Ok(Found { label: label.map(str::to_owned), ..found(node, "u1", 1) });
+            let verdict = judge(answer, &doubt, &Own { node: "gw-1".into(), select });
             assert!(expected(&verdict), "{what}: {verdict:?}");
         }
     }

@@ -201,6 +201,21 @@ impl Server {
         Ok(revision.parse()?)
     }
 
+    /// Copies what etcd holds, for [`Self::restore`]. To be called while it is killed.
+    pub fn back_up(&mut self) -> Result<()> {
+        let folder = self.folder.0.clone();
+        ensure!(self.own()?.running.is_none(), "it runs");
+        copy(&folder.join("etcd"), &folder.join("backup"))
+    }
+
+    /// Puts back what was copied. To be called while it is killed.
+    pub fn restore(&mut self) -> Result<()> {
+        let folder = self.folder.0.clone();
+        ensure!(self.own()?.running.is_none(), "it runs");
+        fs::remove_dir_all(folder.join("etcd"))?;
+        copy(&folder.join("backup"), &folder.join("etcd"))
+    }
+
     /// The process id of the API server (etcd is in it, unless `KUBEBUILDER_ASSETS` is used).
     pub fn pid(&self) -> Result<u32> {
         let running = self.own.as_ref().and_then(|own| own.running.as_ref());
@@ -292,6 +307,12 @@ fn start_etcd(program: &Path, data: &Path) -> Result<(String, Running)> {
     command.args([format!("--listen-peer-urls={peer}"), format!("--initial-advertise-peer-urls={peer}")]);
     command.arg(format!("--initial-cluster=default={peer}")).stdin(Stdio::null()).stderr(Stdio::null());
     Ok((client, Running::spawn(&mut command)?))
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let copied = Command::new("cp").arg("-a").args([from, to]).status().context("cp does not start")?;
+    ensure!(copied.success(), "cannot copy {}", from.display());
+    Ok(())
 }
 
 /// The last lines of a log.

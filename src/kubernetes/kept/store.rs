@@ -28,14 +28,18 @@ pub struct Store {
     length: u64,
     /// The file does not end well, or nobody knows what of it is on disk: it is replaced, never appended to.
     repair: bool,
+    /// It could not be read. The disk may give it at the next start: it is left alone until there is something to keep.
+    unread: bool,
 }
 
 impl Store {
-    /// Opens the folder, which is created if it is not there, and what is kept in it; says what was left out of it.
+    /// Opens the folder, which is created if it is not there, and what is kept in it; says what was left out of it. A file
+    /// that the disk does not give is no error: without it the bridge serves all the same, once the API server is there.
     pub fn open(folder: &Path) -> io::Result<(Self, Vec<String>)> {
         state::create(folder)?;
         let path = folder.join(FILE);
-        let mut store = Self { folder: folder.into(), set: Set::new(), file: None, length: 0, repair: false };
+        let mut store =
+            Self { folder: folder.into(), set: Set::new(), file: None, length: 0, repair: false, unread: false };
         let (file, writable) = match OpenOptions::new().read(true).append(true).open(&path) {
             Ok(file) => (file, true),
             // What is kept can be read all the same. The writer tries to replace the file, and says why it cannot.
@@ -44,9 +48,14 @@ impl Store {
             Err(error) => return Err(error),
         };
         let shown = path.display();
-        let Content { set, whole, torn, damaged } = match codec::read(BufReader::new(&file))? {
-            Found::Content(content) => content,
-            Found::Other(version) => {
+        let Content { set, whole, torn, damaged } = match codec::read(BufReader::new(&file)) {
+            Ok(Found::Content(content)) => content,
+            Err(error) => {
+                (store.repair, store.unread) = (true, true);
+                let told = format!("{shown}: it cannot be read: {error}; nothing of it is used. Is the disk failing?");
+                return Ok((store, vec![told]));
+            }
+            Ok(Found::Other(version)) => {
                 let aside = folder.join(format!("{FILE}.{}", suffix(version.as_deref())));
                 if let Err(error) = fs::rename(&path, &aside) {
                     return Ok((
@@ -79,7 +88,7 @@ impl Store {
 
     /// Whether the file is to be replaced although what it holds is right.
     pub fn must_repair(&self) -> bool {
-        self.repair
+        self.repair && !self.unread
     }
 
     /// Brings the disk to this set; returns how many bytes were written. After an error the disk holds an earlier set, or
@@ -89,6 +98,7 @@ impl Store {
         let added = changes.len() as u64;
         let fits = !self.repair && self.length + added <= most(wanted);
         let written = match &mut self.file {
+            _ if self.unread && wanted.is_empty() => 0,
             _ if added == 0 && !self.repair => 0,
             Some(file) if fits => {
                 if let Err(Failed { error, cut_off }) = append(file, self.length, changes.as_bytes()) {
@@ -103,7 +113,7 @@ impl Store {
                 let file = replace(&self.folder, wanted)?;
                 self.length = file.metadata()?.len();
                 self.file = Some(file);
-                self.repair = false;
+                (self.repair, self.unread) = (false, false);
                 self.length
             }
         };

@@ -47,6 +47,7 @@ impl World {
         }
         let answer = match (&*interface, objects::parse(&path)) {
             ("org.freedesktop.DBus.ObjectManager", _) if &*path == "/" => reply(call, (objects::all(self),)),
+            ("org.freedesktop.DBus.Introspectable", _) => self.introspect(call, &path),
             ("org.freedesktop.DBus.Properties", _) => self.property(call, &path, &member),
             (AGENTS, _) => self.agent(call, &member),
             (ADAPTER, Some((number, None))) => self.adapter(call, number, &member),
@@ -80,6 +81,17 @@ impl World {
             return Some(HashMap::from([(DEVICE.to_owned(), device.properties(number))]));
         }
         objects::below(self, &of, device).into_iter().find(|(p, _)| p == path).map(|(_, of)| of)
+    }
+
+    /// What lies right below a device's object or one of its own; the interfaces are left out.
+    fn introspect(&self, call: &Message, path: &str) -> Answer {
+        let (number, address) = objects::parse(path).ok_or(NO_OBJECT)?;
+        let key = (number, address.ok_or(NO_OBJECT)?);
+        let device = self.devices.get(&key).ok_or(NO_OBJECT)?;
+        let below = objects::below(self, &device_path(key.0, &key.1), device);
+        let children = below.iter().filter_map(|(child, _)| child.strip_prefix(path)?.strip_prefix('/'));
+        let nodes: String = children.filter(|n| !n.contains('/')).map(|n| format!("<node name=\"{n}\"/>")).collect();
+        reply(call, (format!("<node>{nodes}</node>"),))
     }
 
     fn property(&mut self, call: &Message, path: &str, member: &str) -> Answer {

@@ -97,10 +97,17 @@ async fn in_the_air(
     listener: &mut Listener,
 ) -> Result<Place, RadioError> {
     loop {
+        // A bonded device need not be heard: what BlueZ knew before is enough.
+        let loaded = core.loaded.notified();
+        tokio::pin!(loaded);
+        loaded.as_mut().enable();
         if let Some(place) = core.choose(who, adapter) {
             return Ok(place);
         }
-        listener.next().await?;
+        tokio::select! {
+            heard = listener.next() => drop(heard?),
+            () = loaded => {}
+        }
     }
 }
 

@@ -36,6 +36,8 @@ pub struct Core {
     pub changed: Notify,
     /// A call had no answer: is anybody there?
     pub suspect: Notify,
+    /// What BlueZ knew was taken over.
+    pub loaded: Notify,
     /// A link ended.
     pub freed: Notify,
     /// One recovery at a time.
@@ -134,6 +136,7 @@ impl Core {
             agent: Agent::default(),
             changed: Notify::new(),
             suspect: Notify::new(),
+            loaded: Notify::new(),
             freed: Notify::new(),
             recovery: tokio::sync::Mutex::default(),
             pairing: tokio::sync::Mutex::default(),

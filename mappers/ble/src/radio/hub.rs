@@ -127,6 +127,7 @@ async fn load(core: &Arc<Core>, calls: &Calls, worked: &mut bool) -> Result<(), 
             for signal in read_objects(&objects) {
                 take(core, calls, signal);
             }
+            core.loaded.notify_waiters();
             Ok(())
         }
         Err(error) if error.is_timeout() => Err(no("bluetoothd does not answer".to_owned())),

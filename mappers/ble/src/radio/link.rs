@@ -139,7 +139,8 @@ impl Connection {
         self.run(spot, "subscribed to", async move { device.subscribe(&its).await }).await
     }
 
-    /// The next value that the device sends by itself; an error when the link is lost, and from then on. Cancel-safe.
+    /// The next value that the device sends by itself; an error when the link is lost, and from then on. What is read of a
+    /// characteristic that is subscribed to comes this way as well. Cancel-safe.
     pub async fn next(&mut self) -> Result<Notified, RadioError> {
         if let Some(over) = &self.over {
             return Err(over.clone());

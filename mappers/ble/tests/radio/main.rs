@@ -44,6 +44,7 @@ fn alone(name: &str, adapters: &[&str], test: impl AsyncFnOnce(Scripted)) {
         .args([name, "--exact", "--nocapture"])
         .env("DBUS_SYSTEM_BUS_ADDRESS", address)
         .env(INSIDE, scratch.path())
+        .env("RUST_BACKTRACE", "0")
         .output()
         .unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));

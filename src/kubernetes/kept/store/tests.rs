@@ -172,3 +172,20 @@ fn texts_of_equal_content_in_other_memory_are_taken_over() {
     assert_eq!(store.write(&again).unwrap(), 0);
     assert!(Arc::ptr_eq(store.set.values().next().unwrap(), again.values().next().unwrap()));
 }
+
+#[test]
+fn a_file_that_the_disk_does_not_give_is_done_without_and_replaced_when_there_is_something_to_keep() {
+    let folder = Folder::new("eio");
+    fs::create_dir_all(&folder.0).unwrap();
+    // Reading it at its beginning, where nothing is mapped, is EIO.
+    std::os::unix::fs::symlink("/proc/self/mem", folder.file()).unwrap();
+    let (mut store, told) = open(&folder);
+    assert!(told.len() == 1 && told[0].contains("os error 5"), "{told:?}");
+    assert!(store.set.is_empty() && !store.must_repair());
+    store.write(&Set::new()).unwrap();
+    assert!(folder.file().is_symlink(), "the next start may find more");
+    let wanted = set(&[("a", "1")]);
+    assert!(store.write(&wanted).unwrap() > 0);
+    assert_eq!(found(&folder), wanted);
+    assert!(store.write(&Set::new()).unwrap() > 0, "from then on it is a file like any other");
+}
