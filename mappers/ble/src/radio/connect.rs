@@ -62,6 +62,7 @@ pub async fn connect(
     let mut listener = Listener::new(core, who.clone(), adapter);
     let seen = timeout(how.patience, in_the_air(core, who, adapter, &mut listener)).await;
     let place = seen.map_err(|_| not_seen(how.patience))??;
+    listener.ear.deafen();
     let mut claim = claim(core, place, &how).await?;
     if how.pairing != Pairing::None {
         pair(&claim, how.pairing).await?;

@@ -237,7 +237,7 @@ impl Core {
         self.counters.adverts.add(1);
         self.counters.echoes.add(u64::from(merged.echo));
         let heard = Heard { advert: merged.advert, at: now, adapter: adapter.mac };
-        let dropped = state.ears.iter().map(|ear| ear.offer(&heard, merged.echo)).sum();
+        let dropped = state.ears.iter().map(|ear| ear.offer(&heard, merged.echo, place.mac)).sum();
         self.counters.dropped.add(dropped);
     }
 

@@ -41,6 +41,7 @@ struct Inner {
     queue: VecDeque<Heard>,
     trouble: Option<RadioError>,
     strangers: HashSet<Mac>,
+    deaf: bool,
 }
 
 impl Ear {
@@ -52,18 +53,27 @@ impl Ear {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes it if it is meant for this ear. `echo`: another adapter heard the same one just before. Returns how many
-    /// were dropped for it.
-    pub fn offer(&self, heard: &Heard, echo: bool) -> u64 {
-        if self.adapter.map_or(echo, |adapter| adapter != heard.adapter) || !self.means(&heard.advert) {
+    /// Takes it if it is meant for this ear. `echo`: another adapter heard the same one just before. `first`: the
+    /// address under which BlueZ first met the device. Returns how many were dropped for it.
+    pub fn offer(&self, heard: &Heard, echo: bool, first: Mac) -> u64 {
+        if self.adapter.map_or(echo, |adapter| adapter != heard.adapter) || !self.means(&heard.advert, first) {
             return 0;
         }
         let mut inner = self.inner();
+        if inner.deaf {
+            return 0;
+        }
         let dropped = if inner.queue.len() >= QUEUE { inner.queue.pop_front().is_some() } else { false };
         inner.queue.push_back(heard.clone());
         drop(inner);
         self.more.notify_one();
         u64::from(dropped)
+    }
+
+    /// Hears no more, but keeps discovery on.
+    pub fn deafen(&self) {
+        let mut inner = self.inner();
+        (inner.deaf, inner.queue) = (true, VecDeque::new());
     }
 
     /// Says once that the radio is lost. What was heard before it comes first.
@@ -92,25 +102,25 @@ impl Ear {
         self.adapter
     }
 
-    fn means(&self, advert: &Advert) -> bool {
+    fn means(&self, advert: &Advert, first: Mac) -> bool {
         match &self.who {
             Who::Everyone => true,
             Who::Mac(mac) => *mac == advert.mac,
             Who::Name(name) => advert.name.as_ref() == Some(name),
             Who::Irk(key) => {
-                if !advert.random || !privacy::is_resolvable(advert.mac) {
-                    return false;
-                }
+                // Once bonded, a device goes by its identity address; the one it was met by is still made with its key.
+                let mac = if advert.mac == first { Some(first).filter(|_| advert.random) } else { Some(first) };
+                let Some(mac) = mac.filter(|mac| privacy::is_resolvable(*mac)) else { return false };
                 let mut inner = self.inner();
-                if inner.strangers.contains(&advert.mac) {
+                if inner.strangers.contains(&mac) {
                     return false;
                 }
-                let ours = privacy::resolves(key, advert.mac);
+                let ours = privacy::resolves(key, mac);
                 if !ours {
                     if inner.strangers.len() >= STRANGERS {
                         inner.strangers.clear();
                     }
-                    inner.strangers.insert(advert.mac);
+                    inner.strangers.insert(mac);
                 }
                 ours
             }
@@ -155,10 +165,27 @@ mod tests {
         ] {
             let ear = Ear::new(who.clone(), adapter);
             for _ in 0..2 {
-                assert_eq!(ear.offer(&heard, echo), 0);
+                assert_eq!(ear.offer(&heard, echo, heard.advert.mac), 0);
                 assert_eq!(ear.inner().queue.pop_front().is_some(), taken, "{who:?} {adapter:?} {heard:?} {echo}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_bonded_device_is_known_by_the_address_it_was_met_by() {
+        let key = Key([0xec, 0x02, 0x34, 0xa3, 0x57, 0xc8, 0xad, 0x05, 0x34, 0x10, 0x10, 0xa6, 0x0a, 0x39, 0x7d, 0x9b]);
+        let ear = Ear::new(Who::Irk(key), None);
+        let mut heard = heard(A, B, None);
+        heard.advert.random = false;
+        for (first, taken) in
+            [([0x70, 0x81, 0x94, 0x0d, 0xfb, 0xaa], true), ([0x70, 0x81, 0x94, 0x0d, 0xfb, 0xab], false)]
+        {
+            ear.offer(&heard, false, Mac(first));
+            assert_eq!(ear.inner().queue.pop_front().is_some(), taken);
+        }
+        ear.deafen();
+        ear.offer(&heard, false, Mac([0x70, 0x81, 0x94, 0x0d, 0xfb, 0xaa]));
+        assert!(ear.inner().queue.is_empty());
     }
 
     #[tokio::test]
@@ -168,7 +195,7 @@ mod tests {
         for i in 0..u16::try_from(QUEUE + 3).unwrap() {
             let mut heard = heard(A, B, None);
             heard.advert.manufacturer.push((i, Vec::new()));
-            dropped += ear.offer(&heard, false);
+            dropped += ear.offer(&heard, false, A);
         }
         assert_eq!(dropped, 3);
         ear.fail(&RadioError::new(RadioErrorKind::NoRadio, "gone"));

@@ -2,6 +2,15 @@
 //!
 //! One [`Radio`] serves every device; it starts at its first use and needs a tokio runtime. Nothing here knows what an
 //! advertisement means.
+//!
+//! Two connections to D-Bus, both by libdbus. **btleplug** ([`session`]) connects, finds services, reads, writes and
+//! notifies. Its panics and left match rules (12 of 24 connects on a shared runtime) do not occur on a runtime of its own:
+//! none in 129 connects amid 1000 signals a second, none in 72 on a virtual machine; what might still be left goes when
+//! the session is replaced. **The radio's own** connection ([`bus`]) does what btleplug cannot: advertisements without a
+//! call for each and of Bluetooth LE alone, pairing, the end of a link, adapters and bluetoothd that come, go and hang.
+//!
+//! Scanning is active. `BlueZ`'s passive scanning (`AdvertisementMonitor1`) wants a pattern of bytes for each kind of
+//! device and reports that one came or left: it cannot hear everyone, and is not used.
 
 mod adapter;
 mod agent;

@@ -138,7 +138,7 @@ impl Seen {
                 bonded: device.paired,
                 free: true,
             };
-            (reachable && device.is(who)).then_some(candidate)
+            (reachable && device.is(who, place.mac)).then_some(candidate)
         })
     }
 
@@ -202,11 +202,11 @@ impl Device {
         self.paired = facts.paired.unwrap_or(self.paired);
     }
 
-    fn is(&self, who: &Who) -> bool {
+    fn is(&self, who: &Who, first: Mac) -> bool {
         match who {
             Who::Mac(mac) => *mac == self.mac,
             Who::Name(name) => self.name.as_ref() == Some(name),
-            Who::Irk(key) => self.random && privacy::resolves(key, self.mac),
+            Who::Irk(key) => (self.random || self.mac != first) && privacy::resolves(key, first),
             Who::Everyone => false,
         }
     }

@@ -14,7 +14,8 @@ pub enum Who {
     /// Whoever has this name.
     Name(String),
     /// Whoever has an address made with this identity resolving key; its bytes as people write them, most significant
-    /// first.
+    /// first. A device that is bonded goes by its identity address, and after the next start of bluetoothd by that alone:
+    /// name it by that.
     Irk(Key),
     /// All of them.
     Everyone,
