@@ -149,7 +149,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{Bits, Rule};
-    use crate::formats::vectors::bytes;
+    use crate::formats::samples::bytes;
 
     fn rule(offset: usize, prefix: &str) -> Rule {
         Rule { offset, prefix: bytes(prefix), ..Rule::default() }

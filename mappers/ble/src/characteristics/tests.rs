@@ -6,13 +6,12 @@ use crate::{
     advert::short,
     formats::{
         measures::fits,
-        vectors::{bytes, line},
+        samples::{bytes, measures},
     },
 };
 
 fn told(id: u16, hex: &str) -> String {
-    decode(short(id), &bytes(hex))
-        .map_or_else(|refusal| format!("refused: {}", refusal.detail), |measures| line(&measures))
+    decode(short(id), &bytes(hex)).map_or_else(|refusal| format!("refused: {}", refusal.detail), |told| measures(&told))
 }
 
 /// Values worked out by hand from the GATT Specification Supplement. The package bluetooth-sig 0.6.0 says the same of the
@@ -70,7 +69,7 @@ fn standard_characteristics() {
         (
             0x2a37,
             "1e 48 6400 0004 0002",
-            "heartRate 72 1/min, sensorContact true, energyExpended 100 kJ, rrInterval 1 s, rrInterval/2 0.5 s",
+            "heartRate 72 1/min, sensorContact true, energyExpended 100 kJ, rrInterval 1 s, rrInterval[2] 0.5 s",
         ),
         (0x2a9d, "00 103b", "mass 75.6 kg"),
         (0x2a9d, "01 1027", "mass 45.359237 kg"),

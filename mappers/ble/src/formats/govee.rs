@@ -2,8 +2,10 @@
 //! apart by identifier, length, name and service. A value that the device marks as an error, or that is beyond what it
 //! can measure, gives no measure. Buttons and motion sensors (H512x) are encrypted and not read.
 //!
-//! Govee publishes nothing. Only layouts are here on which independent parsers agree: Home Assistant's govee-ble 1.5.2,
-//! Theengs Decoder 2.5.0, bleparser; all three were asked about every vector below.
+//! Govee publishes nothing. These are the layouts on which independent parsers agree: Home Assistant's govee-ble 1.5.2 and
+//! Theengs Decoder 2.5.0 (both were asked about every vector below), GoveeBTTempLogger (H5181 to H5183), tasmota-blerry
+//! (H5182). For H5051, H5052, H5071, H5103, H5110, H5178, H5184 and H5185 there is govee-ble alone and bleparser, from which
+//! it comes.
 
 use super::{
     Format, Heard, Key, Message,
@@ -279,7 +281,7 @@ mod tests {
             "B5178D5E5",
             0x0001,
             "01010102fc87640002",
-            "H5178: temperature/2 19.5 °C, humidity/2 71.9 %, batteryLevel/2 100 %",
+            "H5178: temperature[2] 19.5 °C, humidity[2] 71.9 %, batteryLevel[2] 100 %",
         ),
         ("", 0x8801, "ec000101a00aa2175b", "H5179: temperature 27.2 °C, humidity 60.5 %, batteryLevel 91 %"),
         ("GVH5106_4E05", 0x0001, "01010ed13298", "H5106: temperature 24.8 °C, humidity 59.1 %, pm25 0 µg/m³"),
@@ -307,30 +309,30 @@ mod tests {
     #[test]
     fn probes() {
         for (service, hex, expected) in [
-            (0x8251, "4401000101e401860834ffff860960ffff", "H5182: temperature 21 °C, temperature/2 24 °C"),
+            (0x8251, "4401000101e401860834ffff860960ffff", "H5182: temperature 21 °C, temperature[2] 24 °C"),
             (
                 0x8251,
                 "4401000101e4018608341cdc8609602249",
-                "H5182: temperature 21 °C, temperatureAlarm 73.88 °C, temperature/2 24 °C, temperatureAlarm/2 87.77 °C",
+                "H5182: temperature 21 °C, temperatureAlarm 73.88 °C, temperature[2] 24 °C, temperatureAlarm[2] 87.77 °C",
             ),
             (0x8351, "B401000101E400800A2813240000", "H5183: temperature 26 °C, temperatureAlarm 49 °C"),
-            (0x8551, "0a01000101e4c1ff0960ffffffff0a28ffffffff", "H5185: temperature 24 °C, temperature/2 26 °C"),
+            (0x8551, "0a01000101e4c1ff0960ffffffff0a28ffffffff", "H5185: temperature 24 °C, temperature[2] 26 °C"),
             (
                 0x8551,
                 "0a01000101e4c19609c41bbcffff0a282474ffff",
-                "H5185: temperature 25 °C, temperatureAlarm 71 °C, temperature/2 26 °C, temperatureAlarm/2 93.32 °C",
+                "H5185: temperature 25 °C, temperatureAlarm 71 °C, temperature[2] 26 °C, temperatureAlarm[2] 93.32 °C",
             ),
             (0x5550, "55006401201a00ffffffff201900ffffffff0000", "H5055: temperature 26 °C, batteryLevel 100 %"),
             (
                 0x5550,
                 "5500644c201a00ffffffff2019001400b1000000",
-                "H5055: temperature/3 26 °C, temperature/4 25 °C, temperatureAlarmLow/4 20 °C, temperatureAlarm/4 177 \
+                "H5055: temperature[3] 26 °C, temperature[4] 25 °C, temperatureAlarmLow[4] 20 °C, temperatureAlarm[4] 177 \
                  °C, batteryLevel 100 %",
             ),
             (
                 0x5550,
                 "550064bf201a00ffffb100201900ffffffff0000",
-                "H5055: temperature/5 26 °C, temperatureAlarm/5 177 °C, temperature/6 25 °C, batteryLevel 100 %",
+                "H5055: temperature[5] 26 °C, temperatureAlarm[5] 177 °C, temperature[6] 25 °C, batteryLevel 100 %",
             ),
         ] {
             let mut advert = manufacturer(0x4932, hex);

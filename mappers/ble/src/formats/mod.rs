@@ -13,12 +13,12 @@ pub mod names;
 pub(crate) mod record;
 mod ruuvi;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 mod seal;
 mod sig;
 mod switchbot;
 #[cfg(test)]
-pub(crate) mod vectors;
+mod vectors;
 
 use std::borrow::Cow;
 

@@ -1,6 +1,6 @@
 //! What the tests of all formats share: advertisements from hexadecimal digits, and what they say in a line.
 
-use super::{Heard, Key, Message, Trouble};
+use super::{Heard, Key, Measure, Message, Trouble};
 use crate::advert::{Advert, short};
 
 /// Bytes from digits, spaces left out.
@@ -30,11 +30,16 @@ pub fn trouble(heard: Heard) -> Trouble {
     heard.expect("it is of this format").expect_err("it is not understood")
 }
 
-/// The measures as `temperature 25.06 °C, humidity[2] 50 %`.
+/// What it says, as `temperature 25.06 °C, humidity[2] 50 %`.
 pub fn line(message: &Message) -> String {
-    let measures = message.measures.iter().map(|measure| {
+    measures(&message.measures)
+}
+
+/// The same of measures alone.
+pub fn measures(measures: &[Measure]) -> String {
+    let told = measures.iter().map(|measure| {
         let index = if measure.index == 1 { String::new() } else { format!("[{}]", measure.index) };
         format!("{}{index} {} {}", measure.name, measure.value, measure.unit).trim_end().to_owned()
     });
-    measures.collect::<Vec<_>>().join(", ")
+    told.collect::<Vec<_>>().join(", ")
 }

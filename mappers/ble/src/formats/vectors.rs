@@ -1,20 +1,11 @@
-//! What the tests of the formats share: records written in hexadecimal, what was heard as text, and two properties that
-//! every format has.
+//! What the tests of the formats without keys share: records of a nameless sender, what was heard on one line, and two
+//! properties that every format has.
 
 use proptest::prelude::*;
 
-use super::{DECODERS, Format, Heard, Measure, decode};
+pub(crate) use super::samples::bytes;
+use super::{DECODERS, Format, Heard, decode, samples::line};
 use crate::advert::{Advert, Mac, short};
-
-/// Bytes from hexadecimal digits; spaces are for people.
-pub(crate) fn bytes(hex: &str) -> Vec<u8> {
-    let digits: Vec<u8> = hex
-        .bytes()
-        .filter(|c| *c != b' ')
-        .map(|c| u8::try_from(char::from(c).to_digit(16).expect("a hexadecimal digit")).unwrap())
-        .collect();
-    digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect()
-}
 
 /// An advertisement with manufacturer data of this company.
 pub(crate) fn manufacturer(company: u16, hex: &str) -> Advert {
@@ -31,18 +22,8 @@ pub(crate) fn told(heard: Heard) -> String {
     match heard {
         None => "nothing".to_owned(),
         Some(Err(trouble)) => format!("trouble: {trouble}"),
-        Some(Ok(message)) => line(&message.measures),
+        Some(Ok(message)) => line(&message),
     }
-}
-
-/// Measures the way people write them: `temperature 24.3 °C, humidity 53.49 %`. The second of a name is
-/// `temperature/2`.
-pub(crate) fn line(measures: &[Measure]) -> String {
-    let told = measures.iter().map(|measure| {
-        let index = if measure.index > 1 { format!("/{}", measure.index) } else { String::new() };
-        format!("{}{index} {} {}", measure.name, measure.value, measure.unit).trim_end().to_owned()
-    });
-    told.collect::<Vec<_>>().join(", ")
 }
 
 /// At every length below its own, a record says nothing, is refused, or says no other than the whole: a value of the
