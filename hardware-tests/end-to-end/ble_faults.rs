@@ -5,7 +5,7 @@
 
 mod common;
 
-use std::time::Duration;
+use std::{process::Stdio, time::Duration};
 
 use common::{
     ble::{Site, device, near, reading},
@@ -186,26 +186,66 @@ async fn bluetoothd_and_the_bus_die_and_come_back() {
     both(&site, &blue, 77).await;
 }
 
+/// What `fieldgate scan` prints, and how it ends.
+async fn scan(bus: &str, args: &[&str]) -> (bool, String, String) {
+    let mut command = fieldgate();
+    command.args(["scan", "ble"]).args(args).env("DBUS_SYSTEM_BUS_ADDRESS", bus);
+    command.stderr(Stdio::piped()).stdout(Stdio::piped());
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.success(), text(output.stdout), text(output.stderr))
+}
+
 #[tokio::test]
-async fn scan_shows_what_is_near_with_drafts_that_pass_check() {
+async fn scan_shows_what_is_near_with_a_draft_that_passes_check() {
     let blue = Scripted::start().unwrap();
     let _air = air(&blue, 1);
-    let scan = async |output: &str| {
-        let mut command = fieldgate();
-        command.args(["scan", "ble", "--seconds", "5", "--output", output]);
-        command.env("DBUS_SYSTEM_BUS_ADDRESS", blue.address());
-        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    };
-    let table = scan("text").await;
-    for part in [SENSOR, LINKED, "25.06"] {
-        assert!(table.contains(part), "no {part} in:\n{table}");
+    let (well, shown, trouble) = scan(blue.address(), &["--seconds", "3"]).await;
+    assert!(well, "{trouble}");
+    for part in [SENSOR, LINKED, "temperature 25.06 °C", "format=bthome", "ADDRESS"] {
+        assert!(shown.contains(part), "no {part} in:\n{shown}");
     }
+    let (well, json, trouble) = scan(blue.address(), &["--seconds", "3", "--output", "json"]).await;
+    assert!(well, "{trouble}");
+    let found: Vec<Json> = serde_json::from_str(&json).unwrap();
+    let sensor = found.iter().find(|one| one["id"] == SENSOR).unwrap();
+    assert_eq!(sensor["about"]["rssi"], "-60", "{json}");
     let folder = Folder::new();
-    let drafts = scan("yaml").await;
-    folder.write("found.yaml", &drafts);
+    let (well, yaml, trouble) = scan(blue.address(), &["--seconds", "3", "--output", "yaml"]).await;
+    assert!(well, "{trouble}");
+    folder.write("devices.yaml", &yaml);
     let checked = fieldgate().arg("check").arg(folder.path()).output().unwrap();
-    assert!(checked.status.success(), "{drafts}\n{}", String::from_utf8_lossy(&checked.stdout));
-    assert!(drafts.contains(SENSOR) && drafts.contains("reading: temperature"), "{drafts}");
+    let said = String::from_utf8(checked.stdout).unwrap();
+    assert!(checked.status.success() && said.contains("3 devices") && said.contains("0 notes"), "{said}{yaml}");
+}
+
+#[tokio::test]
+async fn scan_says_what_to_do_where_there_is_no_bluetooth() {
+    let blue = Scripted::with_adapters(&[]).unwrap();
+    for (bus, part) in [("unix:path=/no/such/bus", "/no/such/bus"), (blue.address(), "no Bluetooth adapter")] {
+        let (well, shown, trouble) = scan(bus, &["--seconds", "30"]).await;
+        assert!(!well, "{shown}");
+        for part in [part, "apt install bluez", "/run/dbus/system_bus_socket"] {
+            assert!(trouble.contains(part), "no {part} in: {trouble}");
+        }
+    }
+    let (well, _, trouble) = scan(blue.address(), &["adapter=hci0"]).await;
+    assert!(!well && trouble.contains("adapter: \"hci0\" is no address"), "{trouble}");
+}
+
+#[tokio::test]
+async fn a_secret_that_is_not_there_is_named_and_found_when_it_comes() {
+    let blue = Scripted::start().unwrap();
+    // The example of the BTHome v2 specification.
+    let sealed = [0x41, 0xa4, 0x72, 0x66, 0xc9, 0x5f, 0x73, 0x00, 0x11, 0x22, 0x33, 0x78, 0x23, 0x72, 0x14];
+    let _air = blue.every(Duration::from_millis(100), move |_| {
+        vec![Advert::of("54:48:E6:8F:80:A5").rssi(-60).service("fcd2", &sealed)]
+    });
+    let endpoint = "{ address: \"54:48:E6:8F:80:A5\", bindKey: { secretRef: { name: sensors, key: cellar } } }";
+    let devices = [("sealed", device("sealed", endpoint, &[("temperature", &reading("temperature"))]))];
+    let site = Site::start(blue.address(), &devices, &[("sensors/other", "")]).await;
+    assert_eq!(site.offline("sealed").await, "unreachable");
+    site.secret("sensors/cellar", "231d39c1d7cc1ab1aee224cd096db932");
+    site.reads("sealed", "temperature", |value| near(value, 25.06)).await;
+    site.online("sealed").await;
 }

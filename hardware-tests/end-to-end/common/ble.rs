@@ -38,7 +38,7 @@ pub struct Site {
     pub heard: Subscriber,
     pub bridge: Bridge,
     pub devices: Folder,
-    _secrets: Folder,
+    secrets: Folder,
     _broker: Broker,
 }
 
@@ -64,7 +64,14 @@ impl Site {
         let flags = ["--node", "gw-1", "--devices", folder_path, "--secrets", secrets_path, "--broker", &url];
         let flags = [&flags[..], &["--log", "info,mapper_ble=debug,fieldgate::bus=debug"]].concat();
         let bridge = Bridge::from(program, &flags).await;
-        Self { heard, bridge, devices: folder, _secrets: kept, _broker: broker }
+        Self { heard, bridge, devices: folder, secrets: kept, _broker: broker }
+    }
+
+    /// Puts a file (`name/key`) into the secrets folder.
+    pub fn secret(&self, path: &str, text: &str) {
+        let path = self.secrets.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
     }
 
     /// The last message on a device's topic, when it fits.

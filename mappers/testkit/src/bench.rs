@@ -51,6 +51,9 @@ pub struct Property {
     /// What reading it gives.
     #[serde(default)]
     pub expect: Expect,
+    /// It cannot be asked for: the device sends it by itself.
+    #[serde(default)]
+    pub unasked: bool,
 }
 
 /// What reading a property gives.
@@ -126,7 +129,16 @@ impl Device {
     #[must_use]
     pub fn property(self, address: Json, data_type: DataType, expect: Expect) -> Self {
         let size = data_type.width().is_none().then_some(8);
-        self.with(Property { address, data_type, order: ByteOrder::Abcd, size, access: Access::Read, expect })
+        let (order, access) = (ByteOrder::Abcd, Access::Read);
+        self.with(Property { address, data_type, order, size, access, expect, unasked: false })
+    }
+
+    /// With one more property, that the device sends by itself and that cannot be asked for.
+    #[must_use]
+    pub fn unasked(self, address: Json, data_type: DataType, expect: Expect) -> Self {
+        let mut device = self.property(address, data_type, expect);
+        device.properties.iter_mut().last().expect("it was just added").unasked = true;
+        device
     }
 
     /// With one more property, that can be written too: this raw value.

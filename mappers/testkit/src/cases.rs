@@ -29,6 +29,11 @@ pub fn run(case: impl Future<Output = ()>) {
     runtime.expect("a runtime can be made").block_on(case);
 }
 
+/// Runs a test as it is.
+pub fn here(_path: &str, test: impl FnOnce()) {
+    test();
+}
+
 fn not_applicable(bench: &Bench, why: &str) {
     eprintln!("not applicable to {}: {why}", bench.mapper.name());
 }
@@ -84,6 +89,8 @@ pub async fn plans_cover_each_point_once(bench: &Bench) {
     let live = &bench.setup.live;
     let bound = bench.bind(live);
     let all = readable(live);
+    let unasked: Vec<_> = (0..).zip(&live.properties).filter(|(_, p)| p.unasked).map(|(point, _)| point).collect();
+    assert_eq!(requests(&bound.plan(&unasked, &bound.learnt())).count(), 0, "what cannot be asked for is asked for");
     let odd: Vec<_> = all.iter().copied().skip(1).step_by(2).collect();
     for wanted in [&all[..], &all[..1.min(all.len())], &odd[..], &[]] {
         let mut planned: Vec<_> = requests(&bound.plan(wanted, &bound.learnt()))
@@ -116,6 +123,37 @@ pub async fn a_device_is_read(bench: &Bench) {
     let mut session = Session::open(bench, &bench.setup.live).await;
     for _ in 0..2 {
         session.read_and_check(bench).await;
+    }
+}
+
+/// What the device sends by itself arrives, with the values that the bench says, and says how long it may be trusted only
+/// with a time that is longer than none.
+pub async fn what_is_sent_unasked_is_heard(bench: &Bench) {
+    let live = &bench.setup.live;
+    let mut missing: Vec<PointId> =
+        (0..).zip(&live.properties).filter(|(_, property)| property.unasked).map(|(point, _)| point).collect();
+    if missing.is_empty() {
+        return not_applicable(bench, "the bench has no property that is only sent unasked");
+    }
+    let mut session = Session::open(bench, live).await;
+    let source = session.bound.frame_source().expect("a device that sends has a mark");
+    let limit = tokio::time::Instant::now() + Duration::from_secs(60);
+    while !missing.is_empty() {
+        let frame = tokio::time::timeout_at(limit, session.bus.idle()).await;
+        let frame = frame.unwrap_or_else(|_| panic!("nothing came of points {missing:?}")).expect("the bus is fine");
+        if session.bound.source_of(&frame) != source {
+            continue;
+        }
+        assert!(session.bound.freshness(&frame).is_none_or(|fresh| !fresh.is_zero()));
+        let mut out = Vec::new();
+        session.bound.decode_frame(&frame, &mut out);
+        for decoded in out {
+            let property = &live.properties[usize::from(decoded.point)];
+            if let Expect::Value(_) = property.expect {
+                assert_eq!(decoded.result, Ok(property.value().expect("it is one")), "{}", property.address);
+            }
+            missing.retain(|point| *point != decoded.point);
+        }
     }
 }
 
@@ -214,7 +252,8 @@ fn requests(sequences: &[Sequence<mapper_api::DynRequest>]) -> impl Iterator<Ite
 }
 
 fn readable(device: &Device) -> Vec<PointId> {
-    (0..).zip(&device.properties).filter(|(_, property)| property.access.can_read()).map(|(point, _)| point).collect()
+    let asked = |property: &Property| property.access.can_read() && !property.unasked;
+    (0..).zip(&device.properties).filter(|(_, property)| asked(property)).map(|(point, _)| point).collect()
 }
 
 fn writes(device: &Device) -> Vec<(PointId, Value)> {
@@ -266,7 +305,8 @@ impl Session {
             }
             read = self.read(&readable(live)).await;
         }
-        for (point, property) in (0..).zip(&live.properties).filter(|(_, property)| property.access.can_read()) {
+        let asked = readable(live);
+        for (point, property) in (0..).zip(&live.properties).filter(|(point, _)| asked.contains(point)) {
             let result = read.get(&point).unwrap_or_else(|| panic!("nothing was said of point {point}"));
             let address = json!(property.address);
             match (&property.expect, result) {
