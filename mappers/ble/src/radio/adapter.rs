@@ -107,7 +107,7 @@ impl Owner {
                 let tried = if view.linked { "starting discovery again" } else { "switching it off and on" };
                 let message = format!("the Bluetooth adapter {} hears nothing, and {tried} did not help", view.mac);
                 tracing::warn!("{message}");
-                self.core.fail_adapter(view.mac, &RadioError::new(RadioErrorKind::NoRadio, message));
+                self.core.fail_adapter(self.hci, &RadioError::new(RadioErrorKind::NoRadio, message));
             }
         }
         // What was done is followed by its silence; look again for when that ends.
@@ -131,7 +131,7 @@ impl Owner {
         if self.failures == TOLD {
             let message = format!("the Bluetooth adapter {} cannot be used: {}", view.mac, say(&error));
             tracing::warn!("{message}");
-            self.core.fail_adapter(view.mac, &RadioError::new(RadioErrorKind::NoRadio, message));
+            self.core.fail_adapter(self.hci, &RadioError::new(RadioErrorKind::NoRadio, message));
         }
         let wait = self.retry.map_or(first, |(_, wait)| longer(wait, longest));
         self.retry = Some((now + wait, wait));

@@ -69,6 +69,8 @@ struct Adapter {
     powered: bool,
     discovering: bool,
     heard: Option<Instant>,
+    /// Why it is of no use, until it hears something.
+    trouble: Option<RadioError>,
     slots: Slots<oneshot::Sender<Slot>>,
     poke: Arc<Notify>,
     task: Option<AbortHandle>,
@@ -211,11 +213,14 @@ impl Core {
         state.trouble = Some(error);
     }
 
-    /// Says so to those who listen to this adapter. With others about, those who listen to any are not told.
-    pub fn fail_adapter(&self, mac: Mac, error: &RadioError) {
-        let state = self.state();
-        let alone = state.adapters.len() < 2;
-        let told = |ear: &&Arc<Ear>| ear.adapter().map_or(alone, |adapter| adapter == mac);
+    /// Says so to those who listen to this adapter; to those who listen to any, when none is of use.
+    pub fn fail_adapter(&self, hci: Hci, error: &RadioError) {
+        let mut state = self.state();
+        let Some(adapter) = state.adapters.get_mut(&hci) else { return };
+        adapter.trouble = Some(error.clone());
+        let mac = adapter.mac;
+        let none = state.adapters.values().all(|adapter| adapter.trouble.is_some());
+        let told = |ear: &&Arc<Ear>| ear.adapter().map_or(none, |adapter| adapter == mac);
         state.ears.iter().filter(told).for_each(|ear| ear.fail(error));
     }
 
@@ -249,7 +254,7 @@ impl Core {
         }
         let merged = state.seen.take(place, facts, added, now);
         let (Some(merged), Some(adapter)) = (merged, state.adapters.get_mut(&place.hci)) else { return };
-        adapter.heard = Some(now);
+        (adapter.heard, adapter.trouble) = (Some(now), None);
         self.counters.adverts.add(1);
         self.counters.echoes.add(u64::from(merged.echo));
         let heard = Heard { advert: merged.advert, at: now, adapter: adapter.mac };
@@ -281,6 +286,7 @@ impl Core {
             powered: facts.powered.unwrap_or_default(),
             discovering: facts.discovering.unwrap_or_default(),
             heard: None,
+            trouble: None,
             slots: Slots::new(self.settings.slots),
             poke: Arc::clone(&poke),
             task: None,

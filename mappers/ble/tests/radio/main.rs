@@ -58,6 +58,7 @@ fn quick() -> Settings {
         pairing: Duration::from_secs(5),
         pause: Duration::from_millis(300),
         settle: Duration::from_millis(300),
+        linger: Duration::from_millis(50),
         retry: (Duration::from_millis(50), Duration::from_millis(500)),
         ..Settings::default()
     }

@@ -39,6 +39,23 @@ fn discovery_is_restarted_then_the_adapter_is_switched_then_it_is_told() {
 }
 
 #[test]
+fn two_deaf_adapters_are_told_when_both_are() {
+    alone("recovery::two_deaf_adapters_are_told_when_both_are", &[FIRST, SECOND], async |blue| {
+        let radio = impatient();
+        let (mut all, mut first) = (radio.listen(Who::Everyone, None), radio.listen(Who::Everyone, Some(mac(FIRST))));
+        let _air = blue.every(Duration::from_millis(20), |_| vec![Advert::of(A), Advert::of(B).on(1)]);
+        while heard(&mut all).await.adapter != mac(SECOND) {}
+        blue.deafen(0, Heals::Never);
+        assert!(trouble(&mut first).await.message.contains(FIRST));
+        let (before, said) = (radio.counts().adverts, all.trouble());
+        assert_eq!(said, None);
+        until("the other adapter to hear", || radio.counts().adverts > before + 5).await;
+        blue.deafen(1, Heals::Never);
+        assert_eq!(trouble(&mut all).await.kind, RadioErrorKind::NoRadio);
+    });
+}
+
+#[test]
 fn an_adapter_that_cannot_be_used_is_told_and_tried_again() {
     alone("recovery::an_adapter_that_cannot_be_used_is_told_and_tried_again", &[FIRST], async |blue| {
         blue.refuse("Adapter1.StartDiscovery", "org.bluez.Error.Failed", "Blocked by its maker");

@@ -9,7 +9,9 @@ use super::*;
 fn sessions_are_replaced_and_disturb_no_link() {
     alone("wear::sessions_are_replaced_and_disturb_no_link", &[FIRST], async |blue| {
         let level = || Characteristic::new("2a19", &[90]).read().notify();
-        [A, B].iter().for_each(|address| blue.put(Peripheral::new(address).service("180f", [level()])));
+        for address in [A, B] {
+            blue.put(Peripheral::new(address).service("180f", [level()]));
+        }
         let radio = radio();
         // Signals of the devices come all the time, as they do in life: that is when btleplug leaves rules behind.
         let _air = blue.every(Duration::from_millis(2), |_| vec![Advert::of(A), Advert::of(B)]);
