@@ -196,8 +196,11 @@ impl Bus {
             );
             RadioError::new(RadioErrorKind::NoRadio, message)
         };
-        // libdbus connects and greets while it blocks.
-        let opening = tokio::task::spawn_blocking(|| Channel::get_private(BusType::System));
+        // libdbus connects and greets while it blocks. The thread is no one's to wait for: not the runtime's end either.
+        let (opened, opening) = oneshot::channel();
+        let open = move || drop(opened.send(Channel::get_private(BusType::System)));
+        let thread = std::thread::Builder::new().name("D-Bus".to_owned()).spawn(open);
+        thread.map_err(|error| no(error.to_string()))?;
         let opened = timeout(limit, opening).await.map_err(|_| no("no answer in time".to_owned()))?;
         let channel = opened.map_err(|error| no(error.to_string()))?.map_err(|error| no(error.to_string()))?;
         let (io, connection) =

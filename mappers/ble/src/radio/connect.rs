@@ -78,7 +78,9 @@ pub async fn connect(
             if refusal::is_full(&error.message) {
                 core.learn_slots(place.hci);
             }
-            if refusal::is_of_the_bus(&error.name) {
+            // btleplug says of any failure that it found no device.
+            let hidden = refusal::is_unknown(&error.name) && core.known(place).is_some();
+            if hidden || refusal::is_of_the_bus(&error.name) {
                 discard(core, &session).await;
             }
             Err(failed(core, &claim, &error))

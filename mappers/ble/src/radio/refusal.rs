@@ -5,6 +5,8 @@
 
 use super::RadioErrorKind;
 
+const UNKNOWN: &str = "org.freedesktop.DBus.Error.UnknownObject";
+
 /// The device does not answer the call.
 pub const NO_ANSWER: &str = "org.bluez.Error.ConnectionAttemptFailed";
 
@@ -32,9 +34,7 @@ pub fn hint(name: &str, text: &str) -> &'static str {
 pub fn of_connect(name: &str) -> RadioErrorKind {
     match name {
         // BlueZ forgot the device since it was heard, or it is away.
-        "org.freedesktop.DBus.Error.UnknownObject" | "org.bluez.Error.DoesNotExist" | NO_ANSWER => {
-            RadioErrorKind::NotSeen
-        }
+        UNKNOWN | "org.bluez.Error.DoesNotExist" | NO_ANSWER => RadioErrorKind::NotSeen,
         "org.bluez.Error.NotReady" | "org.freedesktop.DBus.Error.ServiceUnknown" => RadioErrorKind::NoRadio,
         _ if is_silence(name) => RadioErrorKind::Timeout,
         _ => RadioErrorKind::Lost,
@@ -56,7 +56,12 @@ pub fn is_full(text: &str) -> bool {
 
 /// The failure is the connection's to D-Bus, not the device's.
 pub fn is_of_the_bus(name: &str) -> bool {
-    !name.starts_with("org.bluez.") && name != "org.freedesktop.DBus.Error.UnknownObject"
+    !name.starts_with("org.bluez.") && !is_unknown(name)
+}
+
+/// BlueZ does not know the device.
+pub fn is_unknown(name: &str) -> bool {
+    name == UNKNOWN
 }
 
 fn is_silence(name: &str) -> bool {
