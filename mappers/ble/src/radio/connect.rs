@@ -32,11 +32,16 @@ impl Drop for Claim {
     fn drop(&mut self) {
         let (core, place, calls) = (Arc::clone(&self.core), self.place, self.calls.clone());
         let held = self.held.take();
-        let lost = self.follow.borrow().lost.is_some();
+        let mut follow = self.follow.clone();
+        let LinkState { up, lost, .. } = follow.borrow().clone();
         let end = async move {
-            if !lost {
+            if lost.is_none() {
                 // BlueZ ends what is pending by the same call. It may have forgotten the device.
                 let _ = calls.call::<()>(&place.path(), DEVICE, "Disconnect", ()).await;
+                if up {
+                    // The answer comes before the word that the link is gone, which the next link must not take for its own.
+                    let _ = timeout(core.settings.settle, follow.wait_for(|link| link.lost.is_some())).await;
+                }
             }
             core.end_link(place);
             drop(held);

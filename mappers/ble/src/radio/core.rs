@@ -103,6 +103,8 @@ pub struct View {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LinkState {
     pub up: bool,
+    /// It was up before it was asked for.
+    pub inherited: bool,
     pub resolved: bool,
     pub lost: Option<RadioError>,
 }
@@ -372,7 +374,7 @@ impl Core {
         let known = state.seen.known(place);
         // Links outlive bluetoothd: the device may be connected already.
         let (up, resolved) = known.map_or((false, false), |known| (known.connected, known.resolved));
-        let begin = LinkState { up, resolved, lost: None };
+        let begin = LinkState { up, inherited: up, resolved, lost: None };
         let (link, follow) = watch::channel(begin);
         state.links.insert(place, link);
         Some(follow)
@@ -386,7 +388,7 @@ impl Core {
     /// The link stands.
     pub fn link_is_up(&self, place: Place) {
         if let Some(link) = self.state().links.get(&place) {
-            link.send_modify(|link| link.up = true);
+            link.send_modify(|link| (link.up, link.inherited) = (true, false));
         }
     }
 
@@ -458,12 +460,41 @@ impl LinkState {
         let before = self.clone();
         self.resolved = facts.resolved.unwrap_or(self.resolved);
         match facts.connected {
-            Some(true) => self.up = true,
+            Some(true) => (self.up, self.inherited) = (true, false),
+            Some(false) if self.inherited => (self.up, self.inherited) = (false, false),
             Some(false) if self.up => {
                 self.lose("the link is lost: the device is gone or has hung up");
             }
             _ => {}
         }
         *self != before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DeviceFacts, LinkState};
+
+    #[test]
+    fn a_link_is_lost_once_it_was_its_own() {
+        let say = |connected| DeviceFacts { connected: Some(connected), ..DeviceFacts::default() };
+        let new = LinkState::default();
+        let inherited = LinkState { up: true, inherited: true, ..LinkState::default() };
+        for (begin, said, up, lost) in [
+            (&new, vec![], false, false),
+            (&new, vec![false], false, false),
+            (&new, vec![true], true, false),
+            (&new, vec![false, true, false], true, true),
+            (&inherited, vec![], true, false),
+            (&inherited, vec![false], false, false),
+            (&inherited, vec![false, true], true, false),
+            (&inherited, vec![false, true, false], true, true),
+        ] {
+            let mut link = begin.clone();
+            for connected in &said {
+                link.learn(&say(*connected));
+            }
+            assert_eq!((link.up, link.lost.is_some()), (up, lost), "{begin:?} {said:?}");
+        }
     }
 }
