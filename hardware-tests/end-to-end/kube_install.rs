@@ -57,7 +57,7 @@ fn what_is_applied_holds_on_a_real_api_server() {
     the_rights_are_these(&server);
     a_role_per_namespace_reads_no_other(&server);
     the_node_label_is_set(&server);
-    host_paths_are_one(&server);
+    host_paths_are_two(&server);
     the_samples_are_taken(&server);
     a_bridge_works_with_these_rights(&server);
 }
@@ -82,13 +82,14 @@ fn every_overlay_is_taken(kubectl: &Kubectl) {
     }
 }
 
-/// The base with this component, as an overlay of one's own would have it: a folder that goes with the value.
-fn with_component(name: &str) -> Scratch {
+/// The base with these components, as an overlay of one's own would have it: a folder that goes with the value.
+fn with_components(names: &[&str]) -> Scratch {
     let scratch = Scratch::new().unwrap();
     let up = "../".repeat(scratch.path().canonicalize().unwrap().components().count() - 1);
     let deploy = deploy().canonicalize().unwrap();
     let deploy = format!("{up}{}", deploy.strip_prefix("/").unwrap().display());
-    let text = format!("resources: [{deploy}/base]\ncomponents: [{deploy}/components/{name}]\n");
+    let components: Vec<_> = names.iter().map(|name| format!("{deploy}/components/{name}")).collect();
+    let text = format!("resources: [{deploy}/base]\ncomponents: [{}]\n", components.join(", "));
     fs::write(scratch.path().join("kustomization.yaml"), text).unwrap();
     scratch
 }
@@ -96,9 +97,9 @@ fn with_component(name: &str) -> Scratch {
 fn every_component_is_taken(kubectl: &Kubectl) {
     kubectl.ok(&["create", "namespace", "plant-a"]).unwrap();
     let names = folders("components");
-    assert!(names.len() >= 5, "{names:?}");
+    assert!(names.len() >= 7, "{names:?}");
     for name in names {
-        let folder = with_component(&name);
+        let folder = with_components(&[&name]);
         kubectl.ok(&["apply", "--dry-run=server", "-k", folder.path().to_str().unwrap()]).unwrap();
         assert!(deploy().join("components").join(&name).join("README.md").exists(), "{name} says what it costs");
     }
@@ -207,12 +208,14 @@ fn the_node_label_is_set(server: &Server) {
     kubectl.ok(&["delete", "device", "labelled", "-n", "plant-a"]).unwrap();
 }
 
-fn host_paths_are_one(server: &Server) {
+fn host_paths_are_two(server: &Server) {
     let kubectl = server.kubectl();
-    kubectl.apply_folder(with_component("durable-state").path()).unwrap();
+    kubectl.apply_folder(with_components(&["host-paths", "durable-state", "bluetooth"]).path()).unwrap();
     let good = pod(server, "gw-2").unwrap();
     let state = good["spec"]["volumes"].as_array().unwrap().iter().find(|volume| volume["name"] == "state").unwrap();
     assert_eq!(*state, json!({"name": "state", "hostPath": {"path": "/var/lib/fieldgate", "type": "Directory"}}));
+    let dbus = good["spec"]["volumes"].as_array().unwrap().iter().find(|volume| volume["name"] == "dbus").unwrap();
+    assert_eq!(*dbus, json!({"name": "dbus", "hostPath": {"path": "/run/dbus", "type": "Directory"}}));
     let tried = |pod: &Json| {
         let output = kubectl.run(&["create", "--dry-run=server", "-f", "-"], &pod.to_string()).unwrap();
         (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
@@ -227,8 +230,8 @@ fn host_paths_are_one(server: &Server) {
     change(
         "/spec/volumes",
         json!([{"name": "state", "hostPath": {"path": "/"}}, {"name": "settings", "emptyDir": {}},
-        {"name": "secrets", "emptyDir": {}}]),
-        "may mount one path of the node: /var/lib/fieldgate",
+        {"name": "secrets", "emptyDir": {}}, {"name": "dbus", "emptyDir": {}}]),
+        "may mount these paths of the node: /var/lib/fieldgate, /run/dbus",
     );
     change("/spec/hostNetwork", json!(true), "may not use hostNetwork, hostPID or hostIPC");
     change("/spec/containers/0/securityContext", json!({}), "allowPrivilegeEscalation: false");

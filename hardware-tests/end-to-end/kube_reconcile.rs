@@ -198,3 +198,110 @@ async fn a_changed_model_touches_its_devices_only_and_a_deleted_device_leaves_no
     stage.polled(2, 10).await;
     assert_eq!(stage.bank.reads(1), reads, "it is still polled");
 }
+
+/// A new node tells of many devices at once: never more than its cap, and first of those that need a person.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_writes_within_its_cap_and_trouble_first() {
+    const DEVICES: usize = 60;
+    let stage = Stage::new(shared(), "cap", [], &[]).await;
+    let gateway = stage.gateway(shared(), "gw");
+    let node = stage.node("gw");
+    let device = |n: usize| {
+        // The last ones name a model that is not there.
+        let model = if n + 5 >= DEVICES { json!("missing") } else { Json::Null };
+        json!({
+            "apiVersion": "fieldgate.dev/v1alpha1", "kind": "Device", "metadata": {"name": format!("d{n:02}")},
+            "spec": {
+                "nodeName": node, "model": model, "protocol": {"virtual": {}},
+                "properties": [{"name": "level", "type": "uint16", "virtual": {"constant": 5}}],
+            },
+        })
+    };
+    let all: Vec<Json> = (0..DEVICES).map(device).collect();
+    stage.apply(&json!({"apiVersion": "v1", "kind": "List", "items": all}).to_string());
+    let bridge = stage.bridge(&gateway, shared().endpoint(), None).await;
+    let told = async || {
+        let devices = stage.kubectl.ok(&["get", "devices", "-n", &stage.namespace, "-o", "json"]).unwrap();
+        let devices: Json = serde_json::from_str(&devices).unwrap();
+        let ready = |device: &Json| ["True", "False"].iter().any(|s| condition(device, "Ready")["status"] == *s);
+        devices["items"].as_array().unwrap().iter().all(ready).then_some(())
+    };
+    until("the status of each device", told).await;
+    let writes = writes(&gateway);
+    let time = |entry: &Entry| entry.at.parse::<jiff::Timestamp>().unwrap();
+    for (n, first) in writes.iter().enumerate() {
+        for (m, last) in writes.iter().enumerate().skip(n) {
+            let seconds = time(last).duration_since(time(first)).as_secs_f64();
+            // One more, since requests are not equally long on their way.
+            let cap = 20.0 + 5.0 * seconds + 1.0;
+            assert!(
+                u32::try_from(m - n + 1).is_ok_and(|count| f64::from(count) <= cap),
+                "writes {n} to {m} in {seconds} s: {}",
+                bridge.log()
+            );
+        }
+    }
+    let reports = writes.iter().filter(|entry| entry.resource == "devices/status");
+    let broken: Vec<_> = reports.enumerate().filter(|(_, e)| *e.name >= *"d55").map(|(at, _)| at).collect();
+    assert!(broken.len() == 5 && broken.iter().all(|at| *at < 25), "{broken:?}");
+}
+
+/// What a person reads of a Device whose last edit is refused, word for word. Times, and how wide a column is, differ from
+/// run to run.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kubectl_describe_reads_well() {
+    let stage = Stage::new(shared(), "describe", [1], &[]).await;
+    let gateway = stage.gateway(shared(), "gw");
+    stage.apply(&stage.device("pump", "gw", 1, &[("setpoint", SETPOINT), ("level", LEVEL)]));
+    let _bridge = stage.bridge(&gateway, shared().endpoint(), None).await;
+    stage.is("pump", "Ready", "True").await;
+    stage.desire("pump", &json!(70_000));
+    let described = async || {
+        let text = stage.kubectl.ok(&["describe", "device", "pump", "-n", &stage.namespace]).unwrap();
+        (text.contains("Warning") && text.contains("Normal")).then_some(text)
+    };
+    let text = until("both events", described).await;
+    let lines = text.lines().skip_while(|line| *line != "Status:").map(|line| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let is_age = |word: &&str| word.ends_with('s') && word.trim_end_matches('s').parse::<u32>().is_ok();
+        let time = words.iter().position(|word| is_age(word) || word.parse::<jiff::Timestamp>().is_ok());
+        words
+            .iter()
+            .enumerate()
+            .map(|(n, word)| if Some(n) == time { "TIME" } else { word })
+            .collect::<Vec<_>>()
+            .join(" ")
+    });
+    let mut lines: Vec<String> = lines.collect();
+    // Both in one second, perhaps.
+    let events = lines.len() - 2;
+    lines[events..].sort();
+    let wrong = "spec.properties[0].desired: 70000 cannot be written as uint16; raw values from 0 to 65535 (the last accepted \
+                 spec is still at work)";
+    let condition = |kind: &str, status: &str, reason: &str, message: &str| {
+        let message = format!("Message: {message}").trim_end().to_owned();
+        let rest = [("Observed Generation", "2"), ("Reason", reason), ("Status", status), ("Type", kind)];
+        let rest = rest.map(|(key, value)| format!("{key}: {value}"));
+        ["Last Transition Time: TIME".to_owned(), message].into_iter().chain(rest).collect::<Vec<_>>()
+    };
+    let line = |text: &str| vec![text.to_owned()];
+    let expected = [
+        line("Status:"),
+        line("Conditions:"),
+        condition("Accepted", "False", "Config", wrong),
+        condition("Reachable", "True", "Answering", ""),
+        condition("Synced", "True", "NothingDesired", ""),
+        condition("Ready", "False", "Config", wrong),
+        line("Observed Generation: 2"),
+        line("Protocol: modbus"),
+        line("Reported:"),
+        line("Setpoint:"),
+        line("Value: 0"),
+        line("Events:"),
+        line("Type Reason Age From Message"),
+        line("---- ------ ---- ---- -------"),
+        line("Normal Ready TIME fieldgate the device answers and holds what is desired"),
+        line(&format!("Warning Config TIME fieldgate {wrong}")),
+    ];
+    assert_eq!(lines, expected.concat(), "{text}");
+}

@@ -62,6 +62,12 @@ pub fn is_settled(status: &DeviceStatus) -> bool {
     !status.conditions.iter().any(is_transitional)
 }
 
+/// Whether a status tells of something that a person has to look at.
+pub fn is_urgent(status: &DeviceStatus) -> bool {
+    let ready = status.conditions.iter().find(|c| c.type_ == condition::READY);
+    ready.is_some_and(|ready| ready.status == "False" && !is_transitional(ready))
+}
+
 /// Whether two statuses are the same JSON. Numbers are compared as such: an API server may give 20.0 back as 20.
 pub fn is_same(a: &DeviceStatus, b: &DeviceStatus) -> bool {
     a == b || matches!((serde_json::to_value(a), serde_json::to_value(b)), (Ok(a), Ok(b)) if is_same_json(&a, &b))

@@ -1,6 +1,7 @@
 //! When the status of a device is written. Pure: it reads no clock, holds no status and sends nothing.
 //!
-//! - The first change goes at once, then one write per device in [`EACH`]; whoever waits longest comes first.
+//! - The first change goes at once, then one write per device in [`EACH`]; whoever waits longest comes first, and what
+//!   needs a person counts as having waited [`AHEAD`] longer.
 //! - A node writes [`BURST`] at once and then one in [`EVERY`].
 //! - An edit of the spec is answered by up to two writes that need not wait for [`EACH`]: one within [`SOON`], and one when
 //!   its outcome is known. What is about to change by itself always waits for [`SOON`].
@@ -18,6 +19,9 @@ use crate::model::DeviceId;
 pub const EACH: Duration = Duration::from_secs(10);
 /// The mean time between two writes of the node.
 pub const EVERY: Duration = Duration::from_millis(200);
+/// How much longer a status that needs a person counts as having waited: longer than 1,000 devices take that are new, and
+/// not so long that devices which flap would keep back the others for ever.
+pub const AHEAD: Duration = Duration::from_secs(300);
 /// How many writes may come at once.
 pub const BURST: u32 = 20;
 /// Those of them that are left alone by what is less urgent than a status.
@@ -62,6 +66,7 @@ struct Want {
     order: u64,
     since: Instant,
     settled: bool,
+    urgent: bool,
 }
 
 /// The spec that is being answered, and the answers that it has had.
@@ -89,6 +94,8 @@ pub struct Wanted {
     pub edit: u64,
     /// Nothing in it is about to change by itself.
     pub settled: bool,
+    /// It needs a person.
+    pub urgent: bool,
     /// The status, in one number.
     pub print: u64,
 }
@@ -101,7 +108,7 @@ impl Pace {
 
     /// There is something to write for a device, or something newer.
     pub fn want(&mut self, device: &DeviceId, wanted: Wanted, now: Instant) {
-        let Wanted { edit, settled, print } = wanted;
+        let Wanted { edit, settled, urgent, print } = wanted;
         let fresh = || Edit { key: edit, seen: now, soon: false, settled: false };
         if !self.turns.contains_key(device) {
             let turn =
@@ -122,7 +129,7 @@ impl Pace {
             },
             |before| (before.order, before.since),
         );
-        turn.want = Some(Want { order: place.0, since: place.1, settled });
+        turn.want = Some(Want { order: place.0, since: place.1, settled, urgent });
     }
 
     /// There is nothing to write for a device (any more).
@@ -260,8 +267,10 @@ impl Pace {
 }
 
 impl Turn {
-    fn order(&self) -> u64 {
-        self.want.map_or(u64::MAX, |want| want.order)
+    /// Who has the least comes first.
+    fn order(&self) -> Option<(Instant, u64)> {
+        let Want { order, since, urgent, .. } = self.want?;
+        Some((if urgent { since } else { since + AHEAD }, order))
     }
 
     fn due(&self) -> Option<Instant> {

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{BURST, EACH, EVERY, Pace, SOON, Wanted};
+use super::{AHEAD, BURST, EACH, EVERY, Pace, SOON, Wanted};
 use crate::model::DeviceId;
 
 /// A pace with a clock of its own, in milliseconds.
@@ -28,7 +28,12 @@ impl Table {
 
     fn want(&mut self, n: u32, edit: u64, settled: bool, print: u64) {
         let now = self.at();
-        self.pace.want(&id(n), Wanted { edit, settled, print }, now);
+        self.pace.want(&id(n), Wanted { edit, settled, urgent: false, print }, now);
+    }
+
+    fn urge(&mut self, n: u32) {
+        let now = self.at();
+        self.pace.want(&id(n), Wanted { edit: 1, settled: true, urgent: true, print: 2 }, now);
     }
 
     /// Goes on until somebody may write, which begins.
@@ -67,6 +72,25 @@ fn the_first_change_goes_at_once_and_then_one_in_ten_seconds_with_the_newest() {
         }
     }
     assert_eq!(writes, [0, EACH_MS, 2 * EACH_MS, 3 * EACH_MS]);
+}
+
+#[test]
+fn what_needs_a_person_comes_first_and_keeps_nobody_back_for_ever() {
+    let mut t = Table::new();
+    for n in 0..1000 {
+        t.want(n, 1, true, 1);
+    }
+    // The last ones, of which one found its trouble later.
+    t.urge(998);
+    t.now = 5_000;
+    t.urge(999);
+    t.want(1000, 1, true, 1);
+    let first: Vec<_> = (0..3).map(|_| t.write().unwrap().1).collect();
+    assert_eq!(first, [id(998), id(999), id(0)]);
+    // One that has waited longest is written before one that is in trouble for the first time.
+    t.now = u64::try_from(AHEAD.as_millis()).unwrap() + 1;
+    t.urge(1001);
+    assert_eq!(t.write().unwrap().1, id(1));
 }
 
 #[test]
@@ -118,7 +142,7 @@ fn an_edit_that_settles_soon_is_answered_once() {
 fn a_node_writes_a_burst_and_then_five_a_second_the_longest_waiting_first() {
     let mut t = Table::new();
     for n in 0..1000 {
-        t.now = u64::from(n % 7);
+        t.now = u64::from(n / 143);
         t.want(n, 1, true, 1);
     }
     t.now = 10;

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{
-    carry::{carry, is_same, is_settled, notice},
+    carry::{carry, is_same, is_settled, is_urgent, notice},
     pace::{Pace, Wanted},
     sink::{Notice, Pending, StatusSink, Stored, Written},
 };
@@ -28,7 +28,7 @@ use crate::model::DeviceId;
 const IN_FLIGHT: usize = 8;
 /// A sink has limits of its own; this one is for a sink that forgot them.
 const DEAD: Duration = Duration::from_secs(90);
-/// How many notices wait; older ones make room.
+/// How many notices wait; older ones make room, and good news before bad.
 const NOTICES: usize = 100;
 /// So many devices are looked at before others have their turn on this thread.
 const AT_ONCE: usize = 16;
@@ -222,7 +222,8 @@ impl<S: Subjects> Reporter<S> {
         }
         let edit = fingerprint(|hasher| (&stored.uid, status.observed_generation).hash(hasher));
         let text = serde_json::to_vec(&status).unwrap_or_default();
-        let wanted = Wanted { edit, settled: is_settled(&status), print: fingerprint(|hasher| text.hash(hasher)) };
+        let print = fingerprint(|hasher| text.hash(hasher));
+        let wanted = Wanted { edit, settled: is_settled(&status), urgent: is_urgent(&status), print };
         Some(Difference { stored, status, wanted })
     }
 
@@ -282,10 +283,11 @@ impl<S: Subjects> Reporter<S> {
                     _ => &stored.status,
                 };
                 if let Some(notice) = notice(before, &status) {
-                    if self.notices.len() == NOTICES {
-                        self.notices.pop_front();
-                    }
                     self.notices.push_back((device.clone(), stored.clone(), notice));
+                    if self.notices.len() > NOTICES {
+                        let good = self.notices.iter().position(|(.., notice)| !notice.warning);
+                        self.notices.remove(good.unwrap_or(0));
+                    }
                 }
                 let kept = (stored.uid, stored.version, Arc::unwrap_or_clone(status));
                 self.confirmed.insert(device.clone(), kept);

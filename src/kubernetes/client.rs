@@ -8,7 +8,10 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -25,7 +28,11 @@ use kube::{
     client::{Body, ClientBuilder, ConfigExt},
     config::{KubeConfigOptions, Kubeconfig},
 };
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::{
+    runtime::Handle,
+    sync::oneshot,
+    time::{Instant, timeout, timeout_at},
+};
 use tower::{BoxError, ServiceExt};
 
 use super::failure::{Failure, shorten};
@@ -45,13 +52,52 @@ const IDLE: Duration = Duration::from_secs(30);
 const LARGEST: usize = 64 << 20;
 /// A refused token is read anew at most this often.
 const RENEWAL: Duration = Duration::from_secs(1);
+/// How long the program of a kubeconfig that gives credentials may take.
+const PLUGIN: Duration = Duration::from_secs(30);
 /// While nobody is reached token and authority are read anew at most this often.
 const REFRESH: Duration = Duration::from_secs(60);
 
 /// Who is asked, and as whom.
 enum Target {
-    Kubeconfig(PathBuf),
+    Kubeconfig {
+        path: PathBuf,
+        /// It is being read.
+        reading: Arc<AtomicBool>,
+    },
     Pod,
+}
+
+impl Target {
+    /// What is read for it: settings, credentials, authority. A kubeconfig may name a program that gives the credentials,
+    /// which is run on a thread of its own, and given up when it takes too long; as long as it goes on, no other is begun.
+    async fn connect(&self) -> anyhow::Result<Client> {
+        let Self::Kubeconfig { path, reading } = self else { return connect(&pod()?) };
+        if reading.swap(true, Ordering::AcqRel) {
+            bail!("the program that the kubeconfig file {} names for credentials has not ended yet", path.display());
+        }
+        let (done, result) = oneshot::channel();
+        let (runtime, path, ends) = (Handle::current(), path.clone(), reading.clone());
+        let shown = path.display().to_string();
+        std::thread::Builder::new().name("kubeconfig".into()).spawn(move || {
+            let client = runtime.block_on(kubeconfig(&path)).and_then(|config| {
+                let of_file = || format!("the kubeconfig file {}", path.display());
+                // What is built belongs to the runtime.
+                let _entered = runtime.enter();
+                connect(&config).with_context(of_file)
+            });
+            ends.store(false, Ordering::Release);
+            // Nobody may wait for it any more.
+            let _ = done.send(client);
+        })?;
+        match timeout(PLUGIN, result).await {
+            Ok(Ok(client)) => client,
+            Ok(Err(_)) => bail!("reading the kubeconfig file {shown} broke down"),
+            Err(_) => bail!(
+                "the program that the kubeconfig file {shown} names for credentials did not end within {} s",
+                PLUGIN.as_secs()
+            ),
+        }
+    }
 }
 
 /// The way to one API server.
@@ -95,8 +141,9 @@ impl Link {
     /// # Errors
     /// The file is not there or not right; this is no pod; the service account has no token here.
     pub async fn open(kubeconfig: Option<&Path>) -> anyhow::Result<Self> {
-        let target = kubeconfig.map_or(Target::Pod, |path| Target::Kubeconfig(path.to_owned()));
-        let client = connect(&target).await?;
+        let target = kubeconfig
+            .map_or(Target::Pod, |path| Target::Kubeconfig { path: path.to_owned(), reading: Arc::default() });
+        let client = target.connect().await?;
         Ok(Self { target, state: Mutex::new(State { client, renewed: None }), counts: Arc::default() })
     }
 
@@ -175,7 +222,7 @@ impl Link {
             }
             state.renewed = Some(Instant::now());
         }
-        match connect(&self.target).await {
+        match self.target.connect().await {
             Ok(client) => {
                 self.state().client = client;
                 true
@@ -232,26 +279,26 @@ pub async fn part(body: &mut Body, until: Instant) -> Result<Option<Bytes>, Fail
     }
 }
 
-async fn connect(target: &Target) -> anyhow::Result<Client> {
-    let config = match target {
-        Target::Kubeconfig(path) => {
-            let of_file = || format!("the kubeconfig file {}", path.display());
-            let kubeconfig = Kubeconfig::read_from(path).with_context(of_file)?;
-            Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.with_context(of_file)?
-        }
-        Target::Pod => {
-            if std::env::var("KUBERNETES_SERVICE_HOST").unwrap_or_default().is_empty() {
-                bail!(
-                    "no Kubernetes API server: KUBERNETES_SERVICE_HOST is not set, so this is no pod with one; \
-                     give --kubeconfig FILE, or `kubernetes: {{ kubeconfig: FILE }}` in the settings file"
-                );
-            }
-            Config::incluster_env().context(
-                "the pod's service account cannot be used: \
-                 is automountServiceAccountToken off? (or give --kubeconfig FILE)",
-            )?
-        }
-    };
+async fn kubeconfig(path: &Path) -> anyhow::Result<Config> {
+    let of_file = || format!("the kubeconfig file {}", path.display());
+    let kubeconfig = Kubeconfig::read_from(path).with_context(of_file)?;
+    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.with_context(of_file)
+}
+
+fn pod() -> anyhow::Result<Config> {
+    if std::env::var("KUBERNETES_SERVICE_HOST").unwrap_or_default().is_empty() {
+        bail!(
+            "no Kubernetes API server: KUBERNETES_SERVICE_HOST is not set, so this is no pod with one; \
+             give --kubeconfig FILE, or `kubernetes: {{ kubeconfig: FILE }}` in the settings file"
+        );
+    }
+    Config::incluster_env().context(
+        "the pod's service account cannot be used: \
+         is automountServiceAccountToken off? (or give --kubeconfig FILE)",
+    )
+}
+
+fn connect(config: &Config) -> anyhow::Result<Client> {
     if let Some(proxy) = &config.proxy_url {
         bail!("the kubeconfig file asks for the proxy {proxy}; HTTP proxies are not supported");
     }
@@ -309,6 +356,8 @@ pub fn encode(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::{
         super::{
             failure::Kind,
@@ -348,5 +397,48 @@ mod tests {
             let none = error(Link::open(None).await);
             assert!(none.contains("--kubeconfig FILE"), "{none}");
         }
+    }
+
+    /// A kubeconfig whose credentials come from this shell script.
+    fn plugin(script: &str) -> PathBuf {
+        let path = kubeconfig("http://127.0.0.1:1", None);
+        let mut config: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        config["users"][0]["user"] = json!({"exec": {
+            "apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never",
+            "command": "sh", "args": ["-c", script],
+        }});
+        std::fs::write(&path, config.to_string()).unwrap();
+        path
+    }
+
+    #[tokio::test]
+    async fn a_program_that_gives_credentials_holds_up_nothing() {
+        let answer = json!({
+            "apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "t"},
+        });
+        let path = plugin(&format!("sleep 1; echo '{answer}'"));
+        let mut ticks = 0;
+        let mut ticking = tokio::time::interval(Duration::from_millis(10));
+        let mut opening = std::pin::pin!(Link::open(Some(&path)));
+        let opened = loop {
+            tokio::select! {
+                opened = &mut opening => break opened,
+                _ = ticking.tick() => ticks += 1,
+            }
+        };
+        opened.unwrap();
+        assert!(ticks > 10, "{ticks}");
+        let error = format!("{:#}", Link::open(Some(&plugin("exit 1"))).await.err().unwrap());
+        assert!(error.contains("kubeconfig file"), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_program_that_does_not_end_is_given_up_and_not_begun_again() {
+        let path = plugin("sleep 5");
+        let target = Target::Kubeconfig { path, reading: Arc::default() };
+        let error = target.connect().await.err().unwrap().to_string();
+        assert!(error.contains("did not end within 30 s"), "{error}");
+        let error = target.connect().await.err().unwrap().to_string();
+        assert!(error.contains("has not ended yet"), "{error}");
     }
 }

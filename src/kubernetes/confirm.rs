@@ -72,12 +72,11 @@ pub async fn confirm(
 impl Doubts {
     /// The newest doubt about a name is the one that counts, but it is not asked about any sooner.
     fn add(&mut self, doubt: Doubt) {
-        match self.open.get_mut(&doubt.key) {
-            Some(open) => open.doubt = doubt,
-            None => {
-                let open = Open { due: Instant::now(), backoff: Backoff::new(self.dice.fork()), doubt };
-                self.open.insert(open.doubt.key.clone(), open);
-            }
+        if let Some(open) = self.open.get_mut(&doubt.key) {
+            open.doubt = doubt;
+        } else {
+            let open = Open { due: Instant::now(), backoff: Backoff::new(self.dice.fork()), doubt };
+            self.open.insert(open.doubt.key.clone(), open);
         }
     }
 

@@ -180,8 +180,8 @@ async fn watch(
     let mut proven = false;
     loop {
         let dead = opened + lasts + GRACE;
-        let deaf = if place.bookmarks { Instant::now() + SILENCE } else { dead };
-        let until = if proven { dead.min(deaf) } else { opened + PROVEN };
+        let silent = if place.bookmarks { Instant::now() + SILENCE } else { dead };
+        let until = if proven { dead.min(silent) } else { opened + PROVEN };
         let event = match watch.next(until).await {
             Ok(None) => return End::Closed(None),
             Err(_) if !proven && Instant::now() >= until => {

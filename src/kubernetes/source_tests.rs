@@ -459,7 +459,7 @@ async fn an_old_event_that_is_replayed_does_not_win() {
     let newer = plain("a", "gw-1", "u1", 3);
     liar.now(move |asked| match asked {
         asked if asked.is_watch() => Reply::Watch(vec![old.clone()], true),
-        asked if asked.is_list() => list(&[newer.clone()], "30", ""),
+        asked if asked.is_list() => list(std::slice::from_ref(&newer), "30", ""),
         asked if asked.what.contains("/version") => version(),
         _ => Reply::Json(200, newer.clone()),
     });

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// The longest that anything may take: a device's silence is noticed after half a minute at least.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A Bluetooth Device with these properties, each `name: rest of it`, polled every 500 ms.
 pub fn device(name: &str, endpoint: &str, properties: &[(&str, &str)]) -> String {
@@ -62,7 +62,7 @@ impl Site {
         let (folder_path, secrets_path) = (folder.path().to_str().unwrap(), kept.path().to_str().unwrap());
         let url = broker.url();
         let flags = ["--node", "gw-1", "--devices", folder_path, "--secrets", secrets_path, "--broker", &url];
-        let flags = [&flags[..], &["--log", "debug"]].concat();
+        let flags = [&flags[..], &["--log", "info,mapper_ble=debug,fieldgate::bus=debug"]].concat();
         let bridge = Bridge::from(program, &flags).await;
         Self { heard, bridge, devices: folder, secrets: kept, _broker: broker }
     }

@@ -92,11 +92,17 @@ impl DeviceBus {
         Ok(self.link.as_mut().expect("it was just made sure of"))
     }
 
-    fn listen(&mut self) {
+    /// Fails while there is no radio: to say so only in `idle` would be a bus that opens well, and closes at once.
+    fn listen(&mut self) -> Result<()> {
         if self.ear.is_none() {
-            self.ear = Some(self.radio.listen(self.who.clone(), self.device.adapter));
+            let ear = self.radio.listen(self.who.clone(), self.device.adapter);
+            if let Some(trouble) = ear.trouble() {
+                return Err(trouble.into());
+            }
+            self.ear = Some(ear);
             self.give_up = Some(Instant::now() + self.hearing.silence());
         }
+        Ok(())
     }
 
     async fn subscribe(&mut self, spot: &Spot) -> Result<Answer> {
@@ -148,7 +154,7 @@ impl Bus<Ble> for DeviceBus {
     async fn exchange(&mut self, request: &Request) -> Result<Answer> {
         match &request.what {
             What::Listen => {
-                self.listen();
+                self.listen()?;
                 Ok(Answer::Done)
             }
             What::Subscribe(spot) => self.subscribe(spot).await,

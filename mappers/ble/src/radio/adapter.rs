@@ -25,11 +25,16 @@ struct Owner {
     paused: Option<Instant>,
     /// When and after how long to try again what failed.
     retry: Option<(Instant, Duration)>,
+    /// How often it failed in a row.
+    failures: u32,
 }
+
+/// The failure in a row that is told.
+const TOLD: u32 = 2;
 
 /// Owns the adapter.
 pub async fn run(core: Arc<Core>, calls: Calls, hci: Hci, poke: Arc<Notify>) {
-    let mut owner = Owner { core, calls, hci, dog: None, paused: None, retry: None };
+    let mut owner = Owner { core, calls, hci, dog: None, paused: None, retry: None, failures: 0 };
     while let Some(view) = owner.core.view(hci) {
         let next = owner.tend(view).await;
         tokio::select! {
@@ -47,7 +52,7 @@ impl Owner {
                 // Discovery that BlueZ no longer knows of is off as well.
                 let _ = self.call("StopDiscovery", ()).await;
             }
-            (self.paused, self.retry) = (None, None);
+            (self.paused, self.retry, self.failures) = (None, None, 0);
             return None;
         }
         let now = Instant::now();
@@ -59,6 +64,10 @@ impl Owner {
             return Some(self.started(view, result));
         }
         if !view.discovering {
+            // While a device is called the kernel pauses by itself.
+            if view.calling {
+                self.paused = None;
+            }
             let until = *self.paused.get_or_insert(now) + self.core.settings.pause;
             if now < until {
                 return Some(until);
@@ -95,11 +104,8 @@ impl Owner {
                 }
             }
             Step::Report => {
-                let message = format!(
-                    "the Bluetooth adapter {} hears nothing: neither starting discovery again nor switching it off and \
-                     on helped",
-                    view.mac
-                );
+                let tried = if view.linked { "starting discovery again" } else { "switching it off and on" };
+                let message = format!("the Bluetooth adapter {} hears nothing, and {tried} did not help", view.mac);
                 tracing::warn!("{message}");
                 self.core.fail_adapter(view.mac, &RadioError::new(RadioErrorKind::NoRadio, message));
             }
@@ -108,19 +114,21 @@ impl Owner {
         Some(now)
     }
 
-    /// Takes the result of a start; a failure is told once, and tried again after a while.
+    /// Takes the result of a start. A failure is tried again after a while, and told if it comes twice: BlueZ is busy
+    /// while it switches an adapter on by itself.
     fn started(&mut self, view: View, result: Result<(), CallError>) -> Instant {
         self.paused = None;
         let now = Instant::now();
         let Err(error) = result else {
             let settings = &self.core.settings;
-            self.retry = None;
+            (self.retry, self.failures) = (None, 0);
             self.dog.get_or_insert_with(|| Watchdog::new(settings.silence, settings.longest_silence, now));
             return now;
         };
         self.dog = None;
         let (first, longest) = self.core.settings.retry;
-        if self.retry.is_none() {
+        self.failures += 1;
+        if self.failures == TOLD {
             let message = format!("the Bluetooth adapter {} cannot be used: {}", view.mac, say(&error));
             tracing::warn!("{message}");
             self.core.fail_adapter(view.mac, &RadioError::new(RadioErrorKind::NoRadio, message));

@@ -63,12 +63,12 @@ pub async fn connect(
     let seen = timeout(how.patience, in_the_air(core, who, adapter, &mut listener)).await;
     let place = seen.map_err(|_| not_seen(how.patience))??;
     listener.ear.deafen();
-    let mut claim = claim(core, place, &how).await?;
+    let claim = claim(core, place, &how).await?;
     if how.pairing != Pairing::None {
         pair(&claim, how.pairing).await?;
     }
     let session = session(core).await?;
-    match timeout(how.patience, Connection::open(&mut claim, &session, how.patience)).await {
+    match timeout(how.patience, Connection::open(&claim, &session, how.patience)).await {
         Ok(Ok(parts)) => {
             core.link_is_up(place);
             core.counters.connects.add(1);

@@ -53,6 +53,8 @@ pub struct Core {
 struct State {
     running: bool,
     users: usize,
+    /// When the last one went.
+    unused: Option<Instant>,
     ears: Vec<Arc<Ear>>,
     seen: Seen,
     adapters: BTreeMap<Hci, Adapter>,
@@ -89,7 +91,10 @@ pub struct View {
     pub discovering: bool,
     pub heard: Option<Instant>,
     pub wanted: bool,
+    /// It holds links.
     pub linked: bool,
+    /// It is calling devices.
+    pub calling: bool,
 }
 
 /// How a link stands.
@@ -106,7 +111,10 @@ pub struct User(pub Arc<Core>);
 
 impl Drop for User {
     fn drop(&mut self) {
-        self.0.state().users -= 1;
+        let mut state = self.0.state();
+        state.users -= 1;
+        state.unused = (state.users == 0).then(Instant::now);
+        drop(state);
         self.0.changed.notify_one();
     }
 }
@@ -153,6 +161,7 @@ impl Core {
     pub fn user(self: &Arc<Self>) -> User {
         let mut state = self.state();
         state.users += 1;
+        state.unused = None;
         if !state.running {
             state.running = true;
             tokio::spawn(hub::run(Arc::clone(self)));
@@ -160,11 +169,18 @@ impl Core {
         User(Arc::clone(self))
     }
 
-    /// Nobody uses the radio any more. With `stop` it is then taken to be stopped.
+    /// When the radio is to be switched off, if nobody uses it until then.
+    pub fn off_at(&self) -> Option<Instant> {
+        self.state().unused.map(|since| since + self.settings.linger)
+    }
+
+    /// Nobody has used the radio for a while. With `stop` it is then taken to be stopped.
     pub fn is_unused(&self, stop: bool) -> bool {
         let mut state = self.state();
-        let unused = state.users == 0;
-        state.running &= !(unused && stop);
+        let unused = state.unused.is_some_and(|since| since + self.settings.linger <= Instant::now());
+        if unused && stop {
+            (state.running, state.trouble) = (false, None);
+        }
         unused
     }
 
@@ -314,8 +330,9 @@ impl Core {
         let state = self.state();
         let Adapter { mac, powered, discovering, heard, .. } = *state.adapters.get(&hci)?;
         let wanted = state.ears.iter().any(|ear| ear.adapter().is_none_or(|adapter| adapter == mac));
-        let linked = state.links.iter().any(|(place, link)| place.hci == hci && link.borrow().up);
-        Some(View { mac, powered, discovering, heard, wanted, linked })
+        let up = |up| state.links.iter().any(|(place, link)| place.hci == hci && link.borrow().up == up);
+        let (linked, calling) = (up(true), up(false));
+        Some(View { mac, powered, discovering, heard, wanted, linked, calling })
     }
 
     pub fn forgotten(&self) -> u64 {
@@ -347,7 +364,9 @@ impl Core {
             return None;
         }
         let known = state.seen.known(place);
-        let begin = LinkState { resolved: known.is_some_and(|known| known.resolved), ..LinkState::default() };
+        // Links outlive bluetoothd: the device may be connected already.
+        let (up, resolved) = known.map_or((false, false), |known| (known.connected, known.resolved));
+        let begin = LinkState { up, resolved, lost: None };
         let (link, follow) = watch::channel(begin);
         state.links.insert(place, link);
         Some(follow)

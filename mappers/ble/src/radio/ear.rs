@@ -82,6 +82,12 @@ impl Ear {
         self.more.notify_one();
     }
 
+    /// The trouble that would come next, if nothing was heard before it.
+    pub fn trouble(&self) -> Option<RadioError> {
+        let mut inner = self.inner();
+        if inner.queue.is_empty() { inner.trouble.take() } else { None }
+    }
+
     /// The next one. Cancel-safe.
     pub async fn next(&self) -> Result<Heard, RadioError> {
         loop {

@@ -60,7 +60,7 @@ async fn serve(core: &Arc<Core>, worked: &mut bool) -> Result<(), RadioError> {
     core.set_calls(Some(calls.clone()));
     load(core, &calls, worked).await?;
     let mut ping: Option<JoinHandle<Result<(), CallError>>> = None;
-    let mut look = Some(Instant::now() + core.settings.pause);
+    let mut look = Some(Instant::now() + core.settings.settle);
     loop {
         tokio::select! {
             signal = bus.signals.recv() => {
@@ -77,11 +77,11 @@ async fn serve(core: &Arc<Core>, worked: &mut bool) -> Result<(), RadioError> {
                     Some(Signal::Owner(Some(_))) => {
                         core.counters.bluetoothd_starts.add(1);
                         load(core, &calls, worked).await?;
-                        look = Some(Instant::now() + core.settings.pause);
+                        look = Some(Instant::now() + core.settings.settle);
                     }
                     Some(Signal::AdapterGone(hci)) => {
                         core.adapter_gone(hci);
-                        look = Some(Instant::now() + core.settings.pause);
+                        look = Some(Instant::now() + core.settings.settle);
                     }
                     Some(signal) => take(core, &calls, signal),
                     None => {}
@@ -91,11 +91,8 @@ async fn serve(core: &Arc<Core>, worked: &mut bool) -> Result<(), RadioError> {
                 let reason = reason.unwrap_or_else(|error| error.to_string());
                 return Err(RadioError::new(RadioErrorKind::NoRadio, format!("the connection to D-Bus is lost: {reason}")));
             }
-            () = core.changed.notified() => {
-                if core.is_unused(false) {
-                    return Ok(());
-                }
-            }
+            () = core.changed.notified() => {}
+            () = until(core.off_at()) => return Ok(()),
             () = core.suspect.notified(), if ping.is_none() => {
                 let calls = calls.clone();
                 ping = Some(tokio::spawn(async move { calls.ping().await }));

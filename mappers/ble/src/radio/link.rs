@@ -10,11 +10,14 @@ use btleplug::{
     api::{CharPropFlags, Peripheral as _, WriteType},
     platform::Peripheral,
 };
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 
 use super::{
-    Characteristic, RadioError, RadioErrorKind, Spot, WriteKind, bus::CallError, connect::Claim, refusal,
-    session::Session,
+    Characteristic, RadioError, RadioErrorKind, Spot, WriteKind, bus::CallError, connect::Claim, core::LinkState,
+    refusal, session::Session,
 };
 use crate::advert::Mac;
 
@@ -54,17 +57,24 @@ pub(super) struct Parts {
 
 impl Connection {
     /// Connects, reads what the device has, and takes what it sends.
-    pub(super) async fn open(claim: &mut Claim, session: &Session, limit: Duration) -> Result<Parts, CallError> {
+    pub(super) async fn open(claim: &Claim, session: &Session, limit: Duration) -> Result<Parts, CallError> {
         let peripheral = session.peripheral(claim.core.settings.call, claim.place).await?;
         let device = peripheral.clone();
-        match session.run(limit, async move { device.connect().await }).await {
+        let mut follow = claim.follow.clone();
+        let connected = tokio::select! {
+            result = session.run(limit, async move { device.connect().await }) => result,
+            // BlueZ may leave the call unanswered when the link outlived a bluetoothd.
+            () = resolved(&mut follow) => Ok(()),
+            message = not_up(claim) => return Err(CallError { name: refusal::NO_ANSWER.to_owned(), message }),
+        };
+        match connected {
             // Pairing connects, or the link was there.
             Err(error) if error.name == "org.bluez.Error.AlreadyConnected" => {}
             result => result?,
         }
-        // The link may be lost for ever while this waits; whoever called has a limit.
-        let resolved = claim.follow.wait_for(|link| link.resolved || link.lost.is_some()).await;
-        if let Ok(Some(lost)) = resolved.map(|link| link.lost.clone()) {
+        // Whoever called has a limit.
+        resolved(&mut follow).await;
+        if let Some(lost) = follow.borrow().lost.clone() {
             return Err(CallError { name: "org.bluez.Error.Failed".to_owned(), message: lost.message });
         }
         let device = peripheral.clone();
@@ -218,7 +228,23 @@ impl Connection {
     }
 }
 
-async fn lost(mut follow: tokio::sync::watch::Receiver<super::core::LinkState>) -> RadioError {
+/// The device's services are known, or the link is lost.
+async fn resolved(follow: &mut watch::Receiver<LinkState>) {
+    // The sender is gone only after the link.
+    let _ = follow.wait_for(|link| link.resolved || link.lost.is_some()).await;
+}
+
+/// Says so if the device is not linked in time.
+async fn not_up(claim: &Claim) -> String {
+    let (mut follow, limit) = (claim.follow.clone(), claim.core.settings.link);
+    let up = tokio::time::timeout(limit, follow.wait_for(|link| link.up || link.lost.is_some())).await.is_ok();
+    if up {
+        std::future::pending::<()>().await;
+    }
+    format!("it did not answer within {limit:?}")
+}
+
+async fn lost(mut follow: watch::Receiver<LinkState>) -> RadioError {
     let lost = follow.wait_for(|link| link.lost.is_some()).await.ok().and_then(|link| link.lost.clone());
     lost.unwrap_or_else(|| RadioError::new(RadioErrorKind::Lost, "the link is ended"))
 }

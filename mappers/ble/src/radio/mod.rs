@@ -97,6 +97,11 @@ impl Listener {
         Self { ear, user }
     }
 
+    /// Why nothing can be heard at the moment, if that is so; said once, as by [`Listener::next`].
+    pub fn trouble(&self) -> Option<RadioError> {
+        self.ear.trouble()
+    }
+
     /// The next advertisement. An error comes once when the radio is lost; afterwards this goes on by itself when it is
     /// back. Cancel-safe.
     pub async fn next(&mut self) -> Result<Heard, RadioError> {

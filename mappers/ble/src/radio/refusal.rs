@@ -5,6 +5,9 @@
 
 use super::RadioErrorKind;
 
+/// The device does not answer the call.
+pub const NO_ANSWER: &str = "org.bluez.Error.ConnectionAttemptFailed";
+
 /// A read, a write or a subscription failed.
 pub fn of_exchange(name: &str, text: &str) -> RadioErrorKind {
     match name.strip_prefix("org.bluez.Error.") {
@@ -28,8 +31,10 @@ pub fn hint(name: &str, text: &str) -> &'static str {
 /// A connect failed.
 pub fn of_connect(name: &str) -> RadioErrorKind {
     match name {
-        // BlueZ forgot the device since it was heard.
-        "org.freedesktop.DBus.Error.UnknownObject" | "org.bluez.Error.DoesNotExist" => RadioErrorKind::NotSeen,
+        // BlueZ forgot the device since it was heard, or it is away.
+        "org.freedesktop.DBus.Error.UnknownObject" | "org.bluez.Error.DoesNotExist" | NO_ANSWER => {
+            RadioErrorKind::NotSeen
+        }
         "org.bluez.Error.NotReady" | "org.freedesktop.DBus.Error.ServiceUnknown" => RadioErrorKind::NoRadio,
         _ if is_silence(name) => RadioErrorKind::Timeout,
         _ => RadioErrorKind::Lost,
@@ -39,9 +44,8 @@ pub fn of_connect(name: &str) -> RadioErrorKind {
 /// Pairing failed.
 pub fn of_pairing(name: &str) -> RadioErrorKind {
     match name.strip_prefix("org.bluez.Error.") {
-        Some("ConnectionAttemptFailed") => RadioErrorKind::Lost,
-        Some(_) => RadioErrorKind::NotPaired,
-        None => of_connect(name),
+        Some(_) if name != NO_ANSWER => RadioErrorKind::NotPaired,
+        _ => of_connect(name),
     }
 }
 
@@ -90,7 +94,7 @@ mod tests {
     fn connects_and_pairings() {
         for (name, connect, pairing, bus) in [
             ("org.bluez.Error.Failed", Lost, NotPaired, false),
-            ("org.bluez.Error.ConnectionAttemptFailed", Lost, Lost, false),
+            ("org.bluez.Error.ConnectionAttemptFailed", NotSeen, NotSeen, false),
             ("org.bluez.Error.AuthenticationFailed", Lost, NotPaired, false),
             ("org.bluez.Error.NotReady", NoRadio, NotPaired, false),
             ("org.freedesktop.DBus.Error.UnknownObject", NotSeen, NotSeen, false),

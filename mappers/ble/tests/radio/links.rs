@@ -94,6 +94,11 @@ fn what_is_not_there_is_not_connected() {
         }
         drop(pending);
         until("the connect to be taken back", || blue.calls("Device1.Disconnect") == 2).await;
+        // Long before its patience ends, another may have its turn.
+        let brief = Radio::with(Settings { link: Duration::from_millis(300), ..quick() });
+        let away = linked(&brief, &blue, A, Connect { patience: PATIENCE, ..Connect::default() }).await.unwrap_err();
+        assert_eq!(away.kind, RadioErrorKind::NotSeen, "{away}");
+        until("the connect to be taken back", || blue.calls("Device1.Disconnect") == 3).await;
         blue.come_back(A);
         assert_eq!(blue.links(), 0);
         blue.refuse("Device1.Connect", "org.bluez.Error.Failed", "le-connection-abort-by-local");

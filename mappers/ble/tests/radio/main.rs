@@ -57,6 +57,7 @@ fn quick() -> Settings {
         call: Duration::from_secs(2),
         pairing: Duration::from_secs(5),
         pause: Duration::from_millis(300),
+        settle: Duration::from_millis(300),
         retry: (Duration::from_millis(50), Duration::from_millis(500)),
         ..Settings::default()
     }

@@ -39,6 +39,21 @@ fn discovery_is_restarted_then_the_adapter_is_switched_then_it_is_told() {
 }
 
 #[test]
+fn an_adapter_that_cannot_be_used_is_told_and_tried_again() {
+    alone("recovery::an_adapter_that_cannot_be_used_is_told_and_tried_again", &[FIRST], async |blue| {
+        blue.refuse("Adapter1.StartDiscovery", "org.bluez.Error.Failed", "Blocked by its maker");
+        let radio = radio();
+        let mut all = radio.listen(Who::Everyone, None);
+        let told = trouble(&mut all).await;
+        assert!(told.message.contains(FIRST) && told.message.contains("its maker"), "{told}");
+        assert!(blue.calls("Adapter1.StartDiscovery") >= 2);
+        blue.heal("Adapter1.StartDiscovery");
+        let _air = blue.every(Duration::from_millis(20), |_| vec![Advert::of(A)]);
+        heard(&mut all).await;
+    });
+}
+
+#[test]
 fn discovery_that_ended_by_itself_is_started_again() {
     alone("recovery::discovery_that_ended_by_itself_is_started_again", &[FIRST], async |blue| {
         let radio = radio();
