@@ -63,7 +63,7 @@ pub fn run(args: &Args, mappers: &[Arc<dyn Mapper>]) -> anyhow::Result<ExitCode>
         let text = match args.output {
             Output::Text if live => String::new(),
             Output::Text => summary(&found, &args.protocol),
-            Output::Json => format!("{:#}\n", Json::from_iter(found.iter().map(everything))),
+            Output::Json => format!("{:#}\n", found.iter().map(everything).collect::<Json>()),
             Output::Yaml => yaml(&found, &args.protocol)?,
         };
         super::print(&text)?;
@@ -196,7 +196,8 @@ fn yaml(found: &[Found], protocol: &str) -> anyhow::Result<String> {
         let device = json!({
             "apiVersion": format!("{GROUP}/{VERSION}"), "kind": "Device", "metadata": { "name": name }, "spec": spec,
         });
-        let _ = write!(text, "{}---\n", serde_saphyr::to_string(&device)?);
+        text += &serde_saphyr::to_string(&device)?;
+        text += "---\n";
     }
     Ok(text.strip_suffix("---\n").map(str::to_owned).unwrap_or(text))
 }
