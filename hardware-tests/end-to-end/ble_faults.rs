@@ -114,8 +114,6 @@ async fn discovery_that_ends_and_an_adapter_switched_off_are_put_right() {
     blue.end_discovery(0);
     both(&site, &blue, 79).await;
     blue.power(0, false);
-    both_offline(&site).await;
-    blue.power(0, true);
     both(&site, &blue, 78).await;
 }
 

@@ -36,7 +36,7 @@ async fn what_sensors_advertise_is_read_goes_stale_and_comes_back() {
     vm.air("say 2 181a 01fe0a").unwrap();
     let measures = [("temperature", reading("temperature")), ("humidity", reading("humidity"))];
     let mut clear: Vec<(&str, &str)> = measures.iter().map(|(name, rest)| (*name, rest.as_str())).collect();
-    clear.push(("battery", "type: uint8, ble: { reading: battery }"));
+    clear.push(("battery", "type: uint8, ble: { reading: batteryLevel }"));
     clear.push(("rssi", "type: int8, ble: { radio: rssi }"));
     let rule =
         "type: int16, order: DCBA, scale: 0.1, ble: { serviceData: { uuid: \"181a\", offset: 1, prefix: \"01\" } }";
@@ -102,7 +102,7 @@ async fn with_the_wrong_key_nothing_is_believed_and_the_user_is_told() {
     let property = &state["properties"]["temperature"];
     assert!(property["quality"] == "bad" && property["value"].is_null(), "{state}");
     let shown = site.bridge.shows("default/sealed", "not ready", |d| condition(d, "Ready")["status"] == "False").await;
-    assert!(shown.to_string().contains("key"), "{shown}");
+    assert!(shown.to_string().contains("bindKey"), "{shown}");
     assert_eq!(site.values("sealed", "temperature", 0), [0; 0]);
     assert!(!site.bridge.log().to_lowercase().contains(OTHER_KEY), "the key is in the log");
 }

@@ -324,7 +324,8 @@ impl Device {
     ) -> Result<(), Broken> {
         for (at, request) in sequence.0.iter().enumerate() {
             match self.ask(request, line, out).await {
-                Ok(stamp) if !out.is_empty() => self.member.observer.answered(stamp, out),
+                // Not kept until the next poll: a thousand of them are a megabyte.
+                Ok(stamp) if !out.is_empty() => self.member.observer.answered(stamp, &std::mem::take(out)),
                 Ok(_) => {}
                 Err(error) => return Err(Broken { at, request: request.to_string(), error }),
             }

@@ -18,16 +18,29 @@ pub struct Mirror {
     wake: Notify,
 }
 
+/// A [`Stored`], with its status as JSON: a third of the memory, and it is asked for on change only.
+#[derive(Debug)]
+struct Held {
+    uid: String,
+    generation: i64,
+    version: String,
+    status: Box<[u8]>,
+}
+
 #[derive(Debug, Default)]
 struct State {
-    stored: BTreeMap<DeviceId, Stored>,
+    stored: BTreeMap<DeviceId, Held>,
     changed: BTreeSet<DeviceId>,
 }
 
 impl Mirror {
     /// What is stored of a device, as far as it is known.
     pub fn get(&self, device: &DeviceId) -> Option<Stored> {
-        self.state().stored.get(device).cloned()
+        let state = self.state();
+        let Held { uid, generation, version, status } = state.stored.get(device)?;
+        // It was written by this program from a status.
+        let status = serde_json::from_slice(status).unwrap_or_default();
+        Some(Stored { uid: uid.clone(), generation: *generation, version: version.clone(), status })
     }
 
     /// An own Device was seen. One that is older than what is known changes nothing.
@@ -40,20 +53,16 @@ impl Mirror {
         self.take(found, |_| false);
     }
 
-    fn take(&self, found: &Found, stays: impl FnOnce(&Stored) -> bool) {
+    fn take(&self, found: &Found, stays: impl FnOnce(&Held) -> bool) {
         let mut state = self.state();
         let before = state.stored.get(&found.key.id);
         if before.is_some_and(|before| before.uid == found.uid && stays(before)) {
             return;
         }
-        let same =
-            before.is_some_and(|b| b.uid == found.uid && b.generation == found.generation && b.status == found.status);
-        let stored = Stored {
-            uid: found.uid.clone(),
-            generation: found.generation,
-            version: found.version.clone(),
-            status: found.status.clone(),
-        };
+        let status = serde_json::to_vec(&found.status).unwrap_or_default().into_boxed_slice();
+        let same = before.is_some_and(|b| b.uid == found.uid && b.generation == found.generation && b.status == status);
+        let stored =
+            Held { uid: found.uid.clone(), generation: found.generation, version: found.version.clone(), status };
         state.stored.insert(found.key.id.clone(), stored);
         if !same {
             state.changed.insert(found.key.id.clone());

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use super::{identity, settings, uuid};
 use crate::{Ble, config::Endpoint};
 
-pub(crate) fn point<'a>(address: &'a Json, data_type: DataType) -> Point<&'a Json> {
+pub(crate) fn point(address: &Json, data_type: DataType) -> Point<&Json> {
     let size = data_type.width().is_none().then_some(8);
     Point { address, data_type, order: ByteOrder::Abcd, size, access: Access::Read }
 }

@@ -1,5 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::{Hearing, TELL_AGAIN};
@@ -114,4 +115,27 @@ fn what_was_learnt_is_there_for_the_next_bus() {
     // A device that sends when something happens (bit 2 of BTHome's device information).
     first.advert(advert(MAC, "443a01"), at(17));
     assert_eq!(hearing(endpoint(), None, &memory).silence(), crate::presence::SLEEPY);
+}
+
+proptest! {
+    #[test]
+    fn no_advertisement_breaks_the_ear(
+        records in prop::collection::vec((0_usize..6, prop::collection::vec(any::<u8>(), 0..40)), 1..20),
+        encrypted in any::<bool>(),
+    ) {
+        let mut hearing = by_mac(encrypted.then_some(KEY));
+        for (second, (which, data)) in (0..).zip(records) {
+            let mut advert = Advert::new(MAC);
+            match which {
+                0 => advert.manufacturer.push((0x0499, data)),
+                1 => advert.manufacturer.push((0x004c, data)),
+                2 => advert.service_data.push((short(0xfcd2), data)),
+                3 => advert.service_data.push((short(0xfe95), data)),
+                4 => advert.service_data.push((short(0x181a), data)),
+                _ => advert.service_data.push((short(0xfeaa), data)),
+            }
+            hearing.advert(advert, at(second));
+            prop_assert!(hearing.silence() >= at(30) && hearing.silence() <= crate::presence::SLEEPY);
+        }
+    }
 }

@@ -87,7 +87,9 @@ pub(crate) fn replay(bound: &Bound, sample: &Json) -> Result<Vec<Decoded>, Strin
             .collect();
         spots.sort_unstable();
         spots.dedup();
-        spots.iter().for_each(|spot| decode::notified(bound, *spot, &bytes, &mut out));
+        for spot in spots {
+            decode::notified(bound, spot, &bytes, &mut out);
+        }
     }
     let last: BTreeMap<PointId, Decoded> = out.into_iter().map(|decoded| (decoded.point, decoded)).collect();
     Ok(last.into_values().collect())

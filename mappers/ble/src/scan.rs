@@ -212,7 +212,7 @@ impl Device {
             _ => return None,
         };
         if matches!(self.trouble, Some(Trouble::KeyNeeded)) {
-            let key: String = mac.0.iter().map(|byte| format!("{byte:02x}")).collect();
+            let key = mac.to_string().replace(':', "").to_lowercase();
             endpoint["bindKey"] = json!({ "secretRef": { "name": "bluetooth", "key": key } });
         }
         let mut properties: Vec<Json> = self.measures.iter().filter_map(|measure| self.property(measure)).collect();

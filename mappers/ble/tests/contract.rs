@@ -119,25 +119,25 @@ fn advertiser(blue: Scripted) -> Bench {
     Bench::new(mapper(), live).keep(air).keep(blue)
 }
 
-fn at(service: &str, uuid: &str, more: Json) -> Json {
+fn at(service: &str, uuid: &str, more: &Json) -> Json {
     let mut at = json!({ "service": service, "uuid": uuid });
     at.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     json!({ "characteristic": at })
 }
 
 fn connected(blue: Scripted) -> Bench {
-    let value = |uuid| Characteristic::new(uuid, &[0x34, 0x12, 0xfe]).read();
+    let plain = |uuid| Characteristic::new(uuid, &[0x34, 0x12, 0xfe]).read();
     let valve = |address| {
         Peripheral::new(address)
             .service("180f", [Characteristic::new("2a19", &[90]).read()])
-            .service("fff0", [value("fff1"), value("fff2").write(), Characteristic::new("fff3", &[0; 4]).notify()])
+            .service("fff0", [plain("fff1"), plain("fff2").write(), Characteristic::new("fff3", &[0; 4]).notify()])
     };
     for address in [VALVE, MUTE] {
         blue.put(valve(address));
     }
     blue.mute(MUTE);
     let setpoint = Property {
-        address: at("fff0", "fff2", json!({})),
+        address: at("fff0", "fff2", &json!({})),
         data_type: DataType::Int16,
         order: ByteOrder::Dcba,
         size: None,
@@ -146,20 +146,22 @@ fn connected(blue: Scripted) -> Bench {
         unasked: false,
     };
     let live = Device::new(json!({ "address": VALVE }))
-        .property(at("180f", "2a19", json!({})), DataType::Uint8, Expect::value(90))
-        .property(at("fff0", "fff1", json!({ "offset": 2 })), DataType::Int8, Expect::value(-2))
-        .property(at("fff0", "fff1", json!({})), DataType::Uint16, Expect::value(0x3412))
-        .property(at("fff0", "fff9", json!({})), DataType::Uint8, Expect::Refused)
-        .unasked(at("fff0", "fff3", json!({ "mode": "notify" })), DataType::Uint32, Expect::Counts)
+        .property(at("180f", "2a19", &json!({})), DataType::Uint8, Expect::value(90))
+        .property(at("fff0", "fff1", &json!({ "offset": 2 })), DataType::Int8, Expect::value(-2))
+        .property(at("fff0", "fff1", &json!({})), DataType::Uint16, Expect::value(0x3412))
+        .property(at("fff0", "fff9", &json!({})), DataType::Uint8, Expect::Refused)
+        .unasked(at("fff0", "fff3", &json!({ "mode": "notify" })), DataType::Uint32, Expect::Counts)
         .with(setpoint);
     let silent =
-        Device::new(json!({ "address": MUTE })).property(at("180f", "2a19", json!({})), DataType::Uint8, Expect::Any);
+        Device::new(json!({ "address": MUTE })).property(at("180f", "2a19", &json!({})), DataType::Uint8, Expect::Any);
     let blue = Arc::new(blue);
     let air = blue.clone();
     let count = Again::every(Duration::from_millis(5), move |number| {
         air.set(VALVE, "fff3", &number.to_be_bytes());
         if number % 20 == 0 {
-            [VALVE, MUTE].iter().for_each(|address| air.advert(&Advert::of(address)));
+            for address in [VALVE, MUTE] {
+                air.advert(&Advert::of(address));
+            }
         }
     });
     Bench::new(mapper(), live).silent(silent).keep(count).keep(blue)

@@ -38,6 +38,7 @@ fn device(endpoint: Json) -> Device {
         size: Some(5),
         access: mapper_api::Access::Read,
         expect: Expect::value("Field"),
+        unasked: false,
     };
     Device::new(endpoint)
         .property(at("holdingRegister", 10), DataType::Float32, Expect::value(237.73))
