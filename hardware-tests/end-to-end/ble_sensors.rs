@@ -56,6 +56,8 @@ async fn what_sensors_advertise_is_read_goes_stale_and_comes_back() {
         site.online(name).await;
     }
 
+    // Enough to learn its interval: before, it may be silent for minutes.
+    until_at_most(Duration::from_secs(120), "readings", async || (site.count("clear") > 40).then_some(())).await;
     vm.air("vanish 0").unwrap();
     assert_eq!(site.offline("clear").await, "timeout");
     let state = site.last("clear", "state", |s| s["properties"]["temperature"]["quality"] == "stale").await;

@@ -13,8 +13,9 @@ use super::{
     subscriber::{Heard, Subscriber},
 };
 
-/// The longest that anything may take: a device's silence is noticed after half a minute at least.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// The longest that anything may take: the silence of a device is noticed after half a minute once its interval is
+/// known, and after more than three before.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A Bluetooth Device with these properties, each `name: rest of it`, polled every 500 ms.
 pub fn device(name: &str, endpoint: &str, properties: &[(&str, &str)]) -> String {
