@@ -90,8 +90,9 @@ impl World {
         let device = self.devices.get(&key).ok_or(NO_OBJECT)?;
         let below = objects::below(self, &device_path(key.0, &key.1), device);
         let children = below.iter().filter_map(|(child, _)| child.strip_prefix(path)?.strip_prefix('/'));
-        let nodes: String = children.filter(|n| !n.contains('/')).map(|n| format!("<node name=\"{n}\"/>")).collect();
-        reply(call, (format!("<node>{nodes}</node>"),))
+        let nodes: Vec<String> =
+            children.filter(|n| !n.contains('/')).map(|n| format!("<node name=\"{n}\"/>")).collect();
+        reply(call, (format!("<node>{}</node>", nodes.concat()),))
     }
 
     fn property(&mut self, call: &Message, path: &str, member: &str) -> Answer {
