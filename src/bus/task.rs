@@ -354,6 +354,7 @@ impl Task {
                 device.hear(&frame, now.before(waited.unwrap_or_default()), &mut self.out);
             }
         }
+        self.backoff.reset();
         self.well();
     }
 
@@ -405,13 +406,16 @@ impl Task {
             device.resume(slot);
         }
         device.content(&self.label);
+        // What prepares a device may be done without asking it: such a bus could break again and again at once.
+        if slot != PREPARE {
+            self.backoff.reset();
+        }
         self.well();
     }
 
     /// The bus itself has proved to work.
     fn well(&mut self) {
         self.proven = true;
-        self.backoff.reset();
         self.down = None;
         if self.devices.iter().all(Device::vouches)
             && let Some((failures, time)) = self.fault.clear()

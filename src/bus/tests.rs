@@ -539,6 +539,16 @@ async fn a_mapper_that_misses_a_device_while_it_listens_is_told_of_at_once() {
     frames.send("beacon 8").unwrap();
     sleep(SECOND).await;
     assert_eq!((beacon.reads().len(), bench.stats().up), (2, true));
+    // One that is prepared well and missed at once does not open its bus without a pause.
+    bench.buses.leave(&DeviceId::new("default", "d99"));
+    bench.join(99, 1, SECOND, &json!({"prepare": true}));
+    sleep(SECOND).await;
+    let opens = bench.fake.world(|w| w.opens);
+    for _ in 0..100 {
+        frames.send("absent").unwrap();
+    }
+    sleep(60 * SECOND).await;
+    assert!(bench.fake.world(|w| w.opens) - opens < 10);
 }
 
 #[tokio::test(start_paused = true)]
