@@ -1,6 +1,6 @@
 //! The latest that is known of each property: value, quality, time. Pure; it does no I/O and looks at no clock.
 
-use std::{borrow::Cow, time::Duration};
+use std::time::Duration;
 
 use mapper_api::{ErrorKind, Refusal, Value};
 use tokio::time::Instant;
@@ -34,14 +34,36 @@ impl Quality {
 pub struct Cell {
     last: Option<(Value, Stamp)>,
     quality: Quality,
-    reason: &'static str,
-    detail: Cow<'static, str>,
+    why: Why,
+    /// Boxed, since most have none.
+    detail: Option<Box<str>>,
+}
+
+/// Why a value is not good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    Good,
+    NotRead,
+    Age,
+    Failed(ErrorKind),
+}
+
+impl Why {
+    /// The word in payloads; empty for what is good.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Good => "",
+            Self::NotRead => "notRead",
+            Self::Age => "age",
+            Self::Failed(kind) => kind.reason(),
+        }
+    }
 }
 
 impl Default for Cell {
     /// Never read.
     fn default() -> Self {
-        Self { last: None, quality: Quality::Bad, reason: "notRead", detail: Cow::Borrowed("") }
+        Self { last: None, quality: Quality::Bad, why: Why::NotRead, detail: None }
     }
 }
 
@@ -49,30 +71,27 @@ impl Cell {
     /// A good answer; true if the quality changed.
     pub fn good(&mut self, value: Value, at: Stamp) -> bool {
         self.last = Some((value, at));
-        self.become_(Quality::Good, "", Cow::Borrowed(""))
+        self.become_(Quality::Good, Why::Good, "")
     }
 
     /// The device answered but gave no value; true if the quality or its reason changed.
     pub fn refused(&mut self, refusal: &Refusal) -> bool {
-        if self.quality == Quality::Bad && self.reason == refusal.kind.reason() && self.detail == refusal.detail {
-            return false;
-        }
-        self.become_(Quality::Bad, refusal.kind.reason(), refusal.detail.clone())
+        self.become_(Quality::Bad, Why::Failed(refusal.kind), &refusal.detail)
     }
 
     /// The exchange failed; true if the quality or its reason changed.
     pub fn failed(&mut self, kind: ErrorKind) -> bool {
         match (kind, &self.last) {
-            (ErrorKind::BadData, _) => self.become_(Quality::Bad, kind.reason(), Cow::Borrowed("")),
-            (_, Some(_)) => self.become_(Quality::Stale, kind.reason(), Cow::Borrowed("")),
-            (_, None) => self.become_(Quality::Bad, "notRead", Cow::Borrowed(kind.reason())),
+            (ErrorKind::BadData, _) => self.become_(Quality::Bad, Why::Failed(kind), ""),
+            (_, Some(_)) => self.become_(Quality::Stale, Why::Failed(kind), ""),
+            (_, None) => self.become_(Quality::Bad, Why::NotRead, kind.reason()),
         }
     }
 
     /// Grows old; true if the quality changed by that.
     pub fn age(&mut self, now: Instant, max_age: Duration) -> bool {
-        let (quality, reason) = self.quality_at(now, max_age);
-        quality != self.quality && self.become_(quality, reason, Cow::Borrowed(""))
+        let (quality, why) = self.at(now, max_age);
+        quality != self.quality && self.become_(quality, why, "")
     }
 
     /// When it will be too old, if it is good.
@@ -85,15 +104,20 @@ impl Cell {
 
     /// The quality at a moment, and its reason.
     pub fn quality_at(&self, now: Instant, max_age: Duration) -> (Quality, &'static str) {
+        let (quality, why) = self.at(now, max_age);
+        (quality, why.word())
+    }
+
+    fn at(&self, now: Instant, max_age: Duration) -> (Quality, Why) {
         match self.ages_at(max_age) {
-            Some(limit) if now > limit => (Quality::Stale, "age"),
-            _ => (self.quality, self.reason),
+            Some(limit) if now > limit => (Quality::Stale, Why::Age),
+            _ => (self.quality, self.why),
         }
     }
 
     /// More about the reason, such as `illegalDataAddress`; empty if there is no more.
     pub fn detail(&self) -> &str {
-        &self.detail
+        self.detail.as_deref().unwrap_or_default()
     }
 
     /// The last good value and when it was answered; none while the quality is bad.
@@ -101,10 +125,11 @@ impl Cell {
         self.last.as_ref().filter(|_| self.quality != Quality::Bad).map(|(value, at)| (value, *at))
     }
 
-    fn become_(&mut self, quality: Quality, reason: &'static str, detail: Cow<'static, str>) -> bool {
-        let changed = self.quality != quality || self.reason != reason || self.detail != detail;
+    fn become_(&mut self, quality: Quality, why: Why, detail: &str) -> bool {
+        let changed = self.quality != quality || self.why != why || self.detail() != detail;
         if changed {
-            (self.quality, self.reason, self.detail) = (quality, reason, detail);
+            (self.quality, self.why) = (quality, why);
+            self.detail = (!detail.is_empty()).then(|| detail.into());
         }
         changed
     }
