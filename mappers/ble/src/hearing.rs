@@ -72,8 +72,10 @@ impl Hearing {
             self.memory.counted.repeated.fetch_add(1, Relaxed);
             return Some(Said::Repeated(advert));
         }
-        self.well = (!messages.is_empty()).then_some(at).or(self.well);
-        let sleepy = messages.iter().find_map(|(_, message)| Some(message.as_ref().ok()?.sleepy));
+        let mut good = messages.iter().filter_map(|(_, message)| message.as_ref().ok());
+        self.well = good.clone().any(Message::tells).then_some(at).or(self.well);
+        // What is said in the clear beside a key may be anybody's word.
+        let sleepy = good.find(|message| self.key.is_none() || message.is_opened()).map(|message| message.sleepy);
         self.presence.heard(kind(&messages), at, sleepy);
         self.keep(counted);
         Some(Said::Advertised(advert, messages))

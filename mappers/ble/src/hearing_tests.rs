@@ -72,6 +72,32 @@ fn nonsense_between_good_messages_is_not_told_until_those_stay_away() {
 }
 
 #[test]
+fn a_sign_of_life_in_the_clear_proves_no_key() {
+    // Both of xiaomi-ble's tests: a message without an object, and one sealed with the key of another device.
+    let (life, sealed) = ("30585b0502483cd438c1a408", "58585b0502483cd438c1a40800000000000000000000");
+    let mut hearing = hearing(json!({ "address": "A4:C1:38:D4:3C:48" }), Some(KEY), &Arc::default());
+    let mut xiaomi = |data: &str, second| {
+        let mut advert = Advert::new(Mac([0xa4, 0xc1, 0x38, 0xd4, 0x3c, 0x48]));
+        advert.service_data.push((short(0xfe95), crate::secrets::hexadecimal(data).unwrap()));
+        hearing.advert(advert, at(second))
+    };
+    assert!(matches!(xiaomi(life, 0), Some(Said::Advertised(..))));
+    assert_eq!(troubles(xiaomi(sealed, 1).as_ref()), [Trouble::WrongKey]);
+    assert!(matches!(xiaomi(life, 2), Some(Said::Advertised(..))));
+    assert_eq!(troubles(xiaomi(sealed, 1 + TELL_AGAIN.as_secs()).as_ref()), [Trouble::WrongKey]);
+}
+
+#[test]
+fn nobody_else_makes_a_device_sleepy_that_has_a_key() {
+    let mut hearing = by_mac(Some(KEY));
+    // A thermometer that sends when something changes (MMC-W505), in the clear, without an object.
+    let mut clear = Advert::new(MAC);
+    clear.service_data.push((short(0xfe95), crate::secrets::hexadecimal("0050910301").unwrap()));
+    hearing.advert(clear, at(0));
+    assert_eq!(hearing.silence(), UNLEARNT);
+}
+
+#[test]
 fn what_is_no_news_gives_no_values_and_is_counted() {
     let memory = Arc::default();
     let endpoint = || json!({ "address": MAC.to_string() });

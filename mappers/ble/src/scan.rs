@@ -132,7 +132,8 @@ impl Device {
             }
             match message {
                 Ok(message) => {
-                    self.trouble = None;
+                    // A mere sign of life takes back nothing.
+                    self.trouble.take_if(|_| message.tells());
                     self.model = message.model.map(Into::into).or(self.model.take());
                     for measure in message.measures {
                         self.measure(format, measure.name, measure.index, measure.value);

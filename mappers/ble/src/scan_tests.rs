@@ -86,6 +86,19 @@ fn an_encrypted_device_gets_a_draft_with_the_place_of_its_key() {
 }
 
 #[test]
+fn a_sign_of_life_takes_back_no_trouble() {
+    let xiaomi = |data: &str| {
+        let mut one = Advert::new(Mac([0xa4, 0xc1, 0x38, 0xd4, 0x3c, 0x48]));
+        one.service_data.push((short(0xfe95), crate::secrets::hexadecimal(data).unwrap()));
+        one
+    };
+    // A message that is encrypted, and one without an object, which the same device sends in the clear.
+    let seen = heard([xiaomi("58585b0502483cd438c1a40800000000000000000000"), xiaomi("30585b0502483cd438c1a408")]);
+    assert!(only(&seen).values().contains("no bindKey"), "{}", only(&seen).values());
+    assert!(only(&seen).draft().unwrap()["protocol"]["ble"]["bindKey"].is_object());
+}
+
+#[test]
 fn an_unknown_device_is_shown_with_what_is_known() {
     let mut one = advert(3);
     one.services = vec![short(0x180f)];
