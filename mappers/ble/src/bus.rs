@@ -1,7 +1,11 @@
 //! One device's bus: an ear for what it advertises, a link for its characteristics, or both. The radio below is shared
 //! by all, and its own affair: a device that is gone, or waits for a link, holds up nobody.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use mapper_api::{Bus, Error, ErrorKind, Result};
 use tokio::time::{Instant, sleep_until};
@@ -31,6 +35,7 @@ pub struct DeviceBus {
     ear: Option<Listener>,
     link: Option<Connection>,
     memory: Arc<Memory>,
+    secrets: Option<PathBuf>,
     /// When a device that was never heard is given up; none once it was.
     give_up: Option<Instant>,
 }
@@ -69,6 +74,7 @@ pub(crate) async fn open(
         ear: None,
         link: None,
         memory: memory.clone(),
+        secrets: folder.map(Path::to_owned),
         give_up: None,
     };
     if device.connects {
@@ -123,7 +129,9 @@ impl DeviceBus {
     }
 
     fn heard(&mut self, Heard { advert, at, .. }: Heard) -> Option<Frame> {
-        let said = self.hearing.advert(advert, self.memory.time(at))?;
+        let (device, folder) = (&self.device, self.secrets.as_deref());
+        let key = || secrets::key(folder, device.bind_key.as_ref()?, "bindKey").ok();
+        let said = self.hearing.advert_asking(advert, self.memory.time(at), key)?;
         self.give_up = None;
         Some(self.frame(said, at))
     }

@@ -10,7 +10,7 @@ use std::{
 use crate::{
     advert::{Advert, Mac},
     bind::{Device, Whom},
-    formats::{self, Format, Key, Message, Trouble},
+    formats::{self, Format, Key, Message, Trouble, seal},
     memory::{Kept, Memory},
     presence::Presence,
     radio::Spot,
@@ -26,6 +26,8 @@ const TELL_AGAIN: Duration = Duration::from_secs(60);
 pub(crate) struct Hearing {
     device: Arc<Device>,
     key: Option<Key>,
+    /// Of the key that the counters are of.
+    mark: Option<u32>,
     memory: Arc<Memory>,
     presence: Presence,
     guard: ReplayGuard,
@@ -38,9 +40,43 @@ pub(crate) struct Hearing {
 
 impl Hearing {
     pub fn new(device: Arc<Device>, key: Option<Key>, memory: Arc<Memory>) -> Self {
-        let Kept { known, guard } = memory.of(&device.id);
+        let Kept { known, guard, key: mark } = memory.of(&device.id);
         let presence = Presence::new(known);
-        Self { device, key, memory, presence, guard, kept_to: None, well: None, told: None }
+        let mut hearing =
+            Self { device, key: None, mark, memory, presence, guard, kept_to: None, well: None, told: None };
+        if let Some(key) = key {
+            hearing.set_key(key);
+        }
+        hearing
+    }
+
+    /// From now on it has this key. A device that was set up again has another one and counts from anew: its counters
+    /// are worth nothing with another key.
+    fn set_key(&mut self, key: Key) {
+        let mark = Some(seal::mark(&key));
+        if self.mark != mark {
+            (self.mark, self.guard) = (mark, ReplayGuard::default());
+        }
+        self.key = Some(key);
+    }
+
+    /// As [`Self::advert`]. If it does not fit the key, and that is told, the key is asked for once more: whoever made a
+    /// mistake in it has corrected it, or the device was set up again.
+    pub fn advert_asking(&mut self, advert: Advert, at: Duration, key: impl FnOnce() -> Option<Key>) -> Option<Said> {
+        let said = self.advert(advert, at)?;
+        let amiss = |trouble: &Trouble| matches!(trouble, Trouble::WrongKey | Trouble::NotEncrypted);
+        if !said.troubles().any(amiss) {
+            return Some(said);
+        }
+        match (key().filter(|key| self.key.as_ref() != Some(key)), said) {
+            (Some(key), Said::Advertised(advert, _)) => {
+                tracing::info!(device = %self.device.id, "the bindKey has changed");
+                self.set_key(key);
+                self.told = None;
+                self.advert(advert, at)
+            }
+            (_, said) => Some(said),
+        }
     }
 
     /// An advertisement was received at this time, counted from any fixed moment. None if nothing is to be told of it.
@@ -55,18 +91,20 @@ impl Hearing {
             self.memory.counted.not_understood.fetch_add(1, Relaxed);
             return self.may_tell(trouble, at).then_some(Said::Advertised(advert, messages));
         }
-        let (mut replayed, mut repeated, mut counted) = (false, false, false);
+        let (mut replayed, mut repeated, mut counted) = (None, false, false);
         messages.retain(|(_, message)| {
             let Ok(message) = message else { return true };
             let verdict = self.guard.judge(message, at);
             counted |= verdict == Verdict::New && message.encrypted && message.counter.is_some();
-            replayed |= verdict == Verdict::Replay;
+            replayed = replayed.or((verdict == Verdict::Replay).then_some(message.format));
             repeated |= verdict == Verdict::Repetition;
             verdict == Verdict::New
         });
-        if replayed {
+        if let Some(format) = replayed {
             self.memory.counted.replayed.fetch_add(1, Relaxed);
-            return None;
+            // Nothing else of it is told: neither is what it says of now, nor how strong it came in of the device.
+            let told = Said::Advertised(Advert::new(advert.mac), vec![(format, Err(Trouble::Replayed))]);
+            return self.may_tell(&Trouble::Replayed, at).then_some(told);
         }
         if repeated && messages.is_empty() {
             self.memory.counted.repeated.fetch_add(1, Relaxed);
@@ -95,7 +133,7 @@ impl Hearing {
     }
 
     fn keep(&self, counted: bool) {
-        self.memory.keep(&self.device.id, self.presence.known(), &self.guard, counted);
+        self.memory.keep(&self.device.id, self.presence.known(), &self.guard, self.mark, counted);
     }
 
     /// Of several devices of one name, the one that was heard first and did not fall silent since.

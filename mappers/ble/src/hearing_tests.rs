@@ -39,10 +39,7 @@ fn at(seconds: u64) -> Duration {
 }
 
 fn troubles(said: Option<&Said>) -> Vec<Trouble> {
-    match said {
-        Some(Said::Advertised(_, messages)) => messages.iter().filter_map(|(_, m)| m.clone().err()).collect(),
-        _ => Vec::new(),
-    }
+    said.into_iter().flat_map(Said::troubles).cloned().collect()
 }
 
 #[test]
@@ -109,11 +106,61 @@ fn what_is_no_news_gives_no_values_and_is_counted() {
     assert!(matches!(again.advert(advert(MAC, ENCRYPTED), at(100)), Some(Said::Repeated(_))));
     let ahead = std::collections::BTreeMap::from([(crate::formats::Format::Bthome, 0x3322_1101)]);
     again.guard = crate::replay_guard::ReplayGuard::from(ahead);
-    assert_eq!(again.advert(advert(MAC, ENCRYPTED), at(101)), None);
+    let said = again.advert(advert(MAC, ENCRYPTED), at(100) + UNLEARNT);
+    assert_eq!(troubles(said.as_ref()), [Trouble::Replayed]);
+    assert!(matches!(said, Some(Said::Advertised(advert, _)) if advert == Advert::new(MAC)), "nothing else of it");
+    assert_eq!(again.advert(advert(MAC, ENCRYPTED), at(101) + UNLEARNT), None, "it is told once a minute");
     let counts = memory.counts();
-    assert_eq!((counts.replayed, counts.repeated, counts.not_understood), (1, 2, 0));
+    assert_eq!((counts.replayed, counts.repeated, counts.not_understood), (2, 2, 0));
     let saved: serde_json::Value = serde_json::from_slice(&memory.save().unwrap()).unwrap();
     assert_eq!(saved[MAC.to_string()]["guard"], json!({ "bthome": 0x3322_1100 }));
+}
+
+#[test]
+fn another_key_makes_a_fresh_start_of_the_counters() {
+    let memory = Arc::default();
+    let endpoint = || json!({ "address": MAC.to_string() });
+    let ahead = std::collections::BTreeMap::from([(crate::formats::Format::Bthome, u32::MAX / 2)]);
+    let mut before = hearing(endpoint(), Some("00000000000000000000000000000000"), &memory);
+    before.guard = crate::replay_guard::ReplayGuard::from(ahead.clone());
+    before.keep(true);
+    // The same key, after a restart: what is behind is refused.
+    let saved = Memory::default();
+    saved.restore(&memory.save().unwrap());
+    let saved = Arc::new(saved);
+    let after = hearing(endpoint(), Some("00000000000000000000000000000000"), &saved);
+    assert_eq!(std::collections::BTreeMap::from(after.guard), ahead);
+    // Another one: the device was set up again.
+    let mut after = hearing(endpoint(), Some(KEY), &saved);
+    let said = after.advert(advert(MAC, ENCRYPTED), at(0));
+    assert!(said.is_some() && troubles(said.as_ref()).is_empty(), "{said:?}");
+    let saved = String::from_utf8(saved.save().unwrap()).unwrap();
+    assert!(saved.contains(r#""bthome":857870592"#) && !saved.contains(KEY), "{saved}");
+}
+
+#[test]
+fn a_corrected_key_is_taken_when_the_old_one_is_told_to_be_wrong() {
+    for wrong in [ENCRYPTED, "4002ca0903bf13"] {
+        let mut hearing = by_mac(Some("00000000000000000000000000000000"));
+        let key = |text: &str| Key::from_hex(text);
+        let asked = std::cell::Cell::new(0);
+        let mut heard = |data, second, file| {
+            let again = || {
+                asked.set(asked.get() + 1);
+                key(file)
+            };
+            hearing.advert_asking(advert(MAC, data), at(second), again)
+        };
+        // Not there any more, and still the same.
+        assert_eq!(heard(wrong, 0, "").iter().flat_map(Said::troubles).count(), 1);
+        assert_eq!(heard(wrong, 60, "00000000000000000000000000000000").iter().flat_map(Said::troubles).count(), 1);
+        heard(wrong, 61, KEY);
+        assert_eq!(asked.get(), 2, "once a minute");
+        heard(wrong, 120, KEY);
+        let said = heard(ENCRYPTED, 121, KEY);
+        assert!(said.is_some_and(|said| said.troubles().next().is_none()));
+        assert_eq!(asked.get(), 3);
+    }
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub(crate) struct Kept {
     pub known: Known,
     /// Its counters.
     pub guard: ReplayGuard,
+    /// The mark of the key that they are of.
+    pub key: Option<u32>,
 }
 
 /// What is known of all, by their marks.
@@ -112,17 +114,17 @@ impl Memory {
     }
 
     /// Keeps it. `counted`: its counters are worth saving.
-    pub fn keep(&self, device: &str, known: Known, guard: &ReplayGuard, counted: bool) {
+    pub fn keep(&self, device: &str, known: Known, guard: &ReplayGuard, key: Option<u32>, counted: bool) {
         let mut inner = self.inner();
         let room = inner.devices.len() < MOST;
         let changed = match inner.devices.get_mut(device) {
             Some(kept) => {
-                let changed = kept.known != known || counted;
-                (kept.known, kept.guard) = (known, guard.clone());
+                let changed = kept.known != known || kept.key != key || counted;
+                (kept.known, kept.guard, kept.key) = (known, guard.clone(), key);
                 changed
             }
             None if room => {
-                inner.devices.insert(device.to_owned(), Kept { known, guard: guard.clone() });
+                inner.devices.insert(device.to_owned(), Kept { known, guard: guard.clone(), key });
                 true
             }
             None => false,
@@ -154,9 +156,9 @@ mod tests {
         let mut guard = ReplayGuard::default();
         assert_eq!(guard.judge(&counted(700), Duration::ZERO), Verdict::New);
         let id = "A4:C1:38:12:34:56";
-        memory.keep(id, known, &guard, true);
+        memory.keep(id, known, &guard, None, true);
         let saved = memory.save().unwrap();
-        memory.keep(id, known, &guard, false);
+        memory.keep(id, known, &guard, None, false);
         assert_eq!(memory.save(), None, "nothing changed");
         let after = Memory::default();
         after.restore(&saved);
@@ -179,7 +181,13 @@ mod tests {
         let memory = Memory::default();
         let guard = ReplayGuard::from(BTreeMap::from([(Format::Bthome, u32::MAX)]));
         for i in 0..2 * MOST {
-            memory.keep(&format!("A4:C1:38:12:{i:04}"), Known { sleepy: false, silence: Some(900) }, &guard, true);
+            memory.keep(
+                &format!("A4:C1:38:12:{i:04}"),
+                Known { sleepy: false, silence: Some(900) },
+                &guard,
+                None,
+                true,
+            );
         }
         assert_eq!(memory.inner().devices.len(), MOST);
         assert!(memory.save().unwrap().len() < 128 * MOST);

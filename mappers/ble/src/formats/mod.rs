@@ -14,7 +14,7 @@ pub(crate) mod record;
 mod ruuvi;
 #[cfg(test)]
 pub(crate) mod samples;
-mod seal;
+pub(crate) mod seal;
 mod sig;
 mod switchbot;
 #[cfg(test)]
@@ -157,6 +157,9 @@ pub enum Trouble {
     /// It was promised to be encrypted, and is not.
     #[error("it is not encrypted although the device has a bindKey")]
     NotEncrypted,
+    /// Its counter is behind what was heard.
+    #[error("it is older than what was heard before: recorded and played back, or the device was set up again")]
+    Replayed,
     /// It breaks the format's own rules.
     #[error("{0}")]
     Malformed(Cow<'static, str>),
