@@ -106,7 +106,8 @@ impl DeviceBus {
                 return Err(trouble.into());
             }
             self.ear = Some(ear);
-            self.give_up = Some(Instant::now() + self.hearing.silence());
+            // Of one that sends when something happens, silence says nothing.
+            self.give_up = Instant::now().checked_add(self.hearing.silence());
         }
         Ok(())
     }
@@ -142,7 +143,8 @@ impl DeviceBus {
     }
 
     fn frame(&self, said: Said, at: Instant) -> Frame {
-        Frame { source: self.device.id.clone(), said, at, silence: self.hearing.silence() }
+        let silence = self.hearing.trust(&said);
+        Frame { source: self.device.id.clone(), said, at, silence }
     }
 
     /// Nothing was ever heard.

@@ -49,10 +49,15 @@ fn a_wrong_key_is_told_at_once_and_then_once_a_minute() {
         let told: Vec<_> = (0..150)
             .filter(|second| {
                 let said = hearing.advert(advert(MAC, ENCRYPTED), at(*second));
-                assert!(said.is_none() || troubles(said.as_ref()) == [trouble.clone()], "{said:?}");
-                said.is_some()
+                let Some(Said::Advertised(whole, messages)) = &said else { panic!("{said:?}") };
+                assert_eq!(*whole, advert(MAC, ENCRYPTED), "for rules, and its strength");
+                assert!(messages.is_empty() || troubles(said.as_ref()) == [trouble.clone()], "{said:?}");
+                let stands = hearing.trust(said.as_ref().unwrap());
+                assert!(messages.is_empty() || stands >= 2 * TELL_AGAIN, "{stands:?}");
+                !messages.is_empty()
             })
             .collect();
+        assert_eq!(hearing.silence(), at(30), "its pace is learnt all the same");
         assert_eq!(told, [0, TELL_AGAIN.as_secs(), 2 * TELL_AGAIN.as_secs()]);
     }
 }
@@ -62,8 +67,10 @@ fn nonsense_between_good_messages_is_not_told_until_those_stay_away() {
     let mut hearing = by_mac(Some(KEY));
     assert!(matches!(hearing.advert(advert(MAC, ENCRYPTED), at(0)), Some(Said::Advertised(..))));
     let clear = "4002ca0903bf13";
-    assert_eq!(hearing.advert(advert(MAC, clear), at(1)), None, "not encrypted, and so not believed");
-    assert_eq!(hearing.advert(advert(MAC, clear), at(UNLEARNT.as_secs() - 1)), None);
+    for second in [1, UNLEARNT.as_secs() - 1] {
+        let said = hearing.advert(advert(MAC, clear), at(second));
+        assert_eq!(said, Some(Said::Advertised(advert(MAC, clear), Vec::new())), "not encrypted, and so not believed");
+    }
     let said = hearing.advert(advert(MAC, clear), at(UNLEARNT.as_secs()));
     assert_eq!(troubles(said.as_ref()), [Trouble::NotEncrypted]);
 }
@@ -173,6 +180,51 @@ fn of_several_of_one_name_the_first_is_kept_to_until_it_is_silent() {
         let said = hearing.advert(advert(mac, "4002ca0903bf13"), at(second));
         assert_eq!(said.is_some(), heard, "{mac} after {second} s");
     }
+}
+
+#[test]
+fn who_changes_its_address_is_heard_under_the_next_one_soon() {
+    let private = |last: u8, data: &str| Advert { random: true, ..advert(Mac([0x51, 0, 0, 0, 0, last]), data) };
+    let data = "4002ca0903bf13";
+    for (pause, holds) in [(1, 10), (20, 60)] {
+        let mut hearing = hearing(json!({ "name": "x" }), None, &Arc::default());
+        for n in 0..=16 {
+            assert!(hearing.advert(private(1, data), at(n * pause)).is_some());
+        }
+        let (last, silence) = (16 * pause, hearing.silence());
+        assert_eq!(hearing.advert(private(2, data), at(last + holds - 1)), None, "another one of this name");
+        assert!(hearing.advert(private(2, data), at(last + holds)).is_some());
+        assert_eq!(hearing.advert(private(1, data), at(last + holds)), None);
+        // The time between the two addresses is no pause.
+        assert!(hearing.advert(private(2, data), at(last + holds + pause)).is_some());
+        assert_eq!(hearing.silence(), silence);
+    }
+}
+
+#[test]
+fn nobody_gets_hold_of_a_name_without_the_key() {
+    let mut hearing = hearing(json!({ "name": "x" }), Some(KEY), &Arc::default());
+    hearing.advert(advert(Mac([0, 0, 0, 0, 0, 1]), "4002ca0903bf13"), at(0));
+    let said = hearing.advert(advert(MAC, ENCRYPTED), at(1));
+    assert!(said.is_some_and(|said| said.troubles().next().is_none()));
+    assert_eq!(hearing.advert(advert(Mac([0, 0, 0, 0, 0, 1]), "4002ca0903bf13"), at(2)), None);
+}
+
+#[test]
+fn records_of_no_known_format_have_their_own_paces() {
+    let mut hearing = by_mac(None);
+    // One company's record each second, another one's each minute.
+    for second in 0..=1000 {
+        let mut often = Advert::new(MAC);
+        often.manufacturer.push((0xfff1, vec![1]));
+        hearing.advert(often, at(second));
+        if second % 60 == 0 {
+            let mut rare = Advert::new(MAC);
+            rare.manufacturer.push((0xfff2, vec![1]));
+            hearing.advert(rare, at(second));
+        }
+    }
+    assert_eq!(hearing.silence(), at(300));
 }
 
 #[test]

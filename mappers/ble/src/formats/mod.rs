@@ -165,6 +165,13 @@ pub enum Trouble {
     Malformed(Cow<'static, str>),
 }
 
+impl Trouble {
+    /// The key does not fit: it is wrong, or the message is not the device's.
+    pub fn is_amiss(&self) -> bool {
+        matches!(self, Self::WrongKey | Self::NotEncrypted)
+    }
+}
+
 /// One format's view of an advertisement; none if the advertisement is not of this format.
 pub type Heard = Option<Result<Message, Trouble>>;
 
