@@ -77,7 +77,7 @@ impl Daemon {
         let _ = facts.fleet.set(Arc::downgrade(&fleet));
         let reports = sink.map(|sink| (sink, Arc::<report::Counts>::default()));
         let counts = reports.as_ref().map(|(_, counts)| counts.clone());
-        let pages = Arc::new(Pages::new(fleet.clone(), data.clone(), counts, api));
+        let pages = Arc::new(Pages::new(fleet.clone(), data.clone(), mappers.clone(), counts, api));
 
         let judge = Judge::new(mappers, serve);
         let (served, loaded) = (fleet.clone(), pages.clone());

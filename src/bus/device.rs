@@ -254,8 +254,8 @@ impl Device {
                 self.heard.push(decoded.point);
             }
         }
-        self.silent_at = fresh.and_then(|fresh| at.mono.checked_add(fresh));
-        self.member.observer.heard(at, out, fresh);
+        let silence = self.member.observer.heard(at, out, fresh);
+        self.silent_at = silence.and_then(|silence| at.mono.checked_add(silence));
     }
 
     /// When its silence speaks against it.
@@ -267,10 +267,10 @@ impl Device {
     /// only when it does not answer either.
     pub fn hush(&mut self, bus: &str) {
         self.silent_at = None;
-        let misses = if self.probe_slot().is_some() { 0 } else { u32::MAX };
+        let gone = self.probe_slot().is_none();
         let failure = Failure { kind: ErrorKind::Timeout, message: "nothing was heard from it for too long".into() };
         tracing::info!(bus, device = %self.member.id, "silent");
-        self.member.observer.failed(Stamp::now(), &self.heard, &failure, misses);
+        self.member.observer.silent(Stamp::now(), &self.heard, &failure, gone);
     }
 
     /// Runs the next sequence of a poll that was begun.

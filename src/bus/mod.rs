@@ -56,11 +56,14 @@ pub trait Observer: Send + Sync {
     /// An answer came at this moment; each point has its raw value or a refusal.
     fn answered(&self, at: Stamp, points: &[Decoded]);
     /// A frame that nobody asked for came at this moment. What it says may be trusted this long; none if the mapper does
-    /// not know.
-    fn heard(&self, at: Stamp, points: &[Decoded], fresh: Option<Duration>);
+    /// not know. Returns how long its sender may be silent from then on; none if that says nothing.
+    fn heard(&self, at: Stamp, points: &[Decoded], fresh: Option<Duration>) -> Option<Duration>;
     /// An exchange failed as a whole; these points got no value. `misses` counts the exchanges that this device has
     /// left unanswered in a row (0 when the device is not to blame, as when the bus cannot be opened).
     fn failed(&self, at: Stamp, points: &[PointId], failure: &Failure, misses: u32);
+    /// Nothing was heard of the device for as long as it may be silent; these points came unasked. It is gone, unless it
+    /// answers when it is asked.
+    fn silent(&self, at: Stamp, points: &[PointId], failure: &Failure, gone: bool);
     /// This many polls fell due and were skipped, since the bus was late.
     fn skipped(&self, periods: u64);
 }

@@ -336,8 +336,13 @@ impl Task {
     fn heard(&mut self, frame: Result<DynFrame, Error>) {
         let frame = match frame {
             Ok(frame) => frame,
-            Err(error) if self.proven => return self.closed_in_order(&error),
-            Err(error) => return self.reopen(&error, &"listening"),
+            Err(error) if self.proven && error.kind == ErrorKind::Bus => return self.closed_in_order(&error),
+            Err(error) => {
+                // It will be open again in no time, and no poll would tell of this.
+                let failure = failure(&error);
+                self.devices.iter_mut().for_each(|device| device.fail_all(&failure, 0));
+                return self.reopen(&error, &"listening");
+            }
         };
         let now = Stamp::now();
         for (index, device) in self.devices.iter_mut().enumerate() {

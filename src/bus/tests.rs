@@ -526,6 +526,22 @@ async fn one_that_is_only_heard_is_told_when_its_bus_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_mapper_that_misses_a_device_while_it_listens_is_told_of_at_once() {
+    let mut bench = Bench::new();
+    let (frames, receiver) = tokio::sync::mpsc::unbounded_channel();
+    bench.fake.world(|w| w.frames = Some(receiver));
+    let beacon = bench.join(99, 1, SECOND, &json!({}));
+    sleep(10 * SECOND).await;
+    frames.send("beacon 7").unwrap();
+    frames.send("absent").unwrap();
+    sleep(10 * SECOND).await;
+    assert_eq!(beacon.failures(), [(10 * SECOND, Event::Failed(vec![0], ErrorKind::Unreachable, 0))]);
+    frames.send("beacon 8").unwrap();
+    sleep(SECOND).await;
+    assert_eq!((beacon.reads().len(), bench.stats().up), (2, true));
+}
+
+#[tokio::test(start_paused = true)]
 async fn replacing_or_removing_a_device_leaves_its_neighbours_alone() {
     let mut bench = Bench::new();
     let neighbour = bench.units(1..=1).remove(0);

@@ -103,17 +103,23 @@ impl Observer for Fan {
         self.watch.answered(points, || self.lane.offline());
     }
 
-    fn heard(&self, at: Stamp, points: &[Decoded], fresh: Option<Duration>) {
-        self.lane.heard(at, points, fresh);
+    fn heard(&self, at: Stamp, points: &[Decoded], fresh: Option<Duration>) -> Option<Duration> {
+        let silence = self.lane.heard(at, points, fresh);
         if let Some(keeper) = &self.keeper {
             keeper.answered(at, points);
         }
         self.watch.answered(points, || self.lane.offline());
+        silence
     }
 
     fn failed(&self, at: Stamp, points: &[PointId], failure: &Failure, misses: u32) {
         self.lane.failed(at, points, failure, misses);
         self.watch.failed(points, failure, self.lane.offline(), self.lane.is_silent(failure, misses));
+    }
+
+    fn silent(&self, at: Stamp, points: &[PointId], failure: &Failure, gone: bool) {
+        self.lane.silent(at, points, failure, gone);
+        self.watch.failed(points, failure, self.lane.offline(), gone);
     }
 
     fn skipped(&self, periods: u64) {

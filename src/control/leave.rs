@@ -24,8 +24,11 @@ pub struct Nobody;
 
 impl Observer for Nobody {
     fn answered(&self, _: Stamp, _: &[Decoded]) {}
-    fn heard(&self, _: Stamp, _: &[Decoded], _: Option<Duration>) {}
+    fn heard(&self, _: Stamp, _: &[Decoded], _: Option<Duration>) -> Option<Duration> {
+        None
+    }
     fn failed(&self, _: Stamp, _: &[PointId], _: &Failure, _: u32) {}
+    fn silent(&self, _: Stamp, _: &[PointId], _: &Failure, _: bool) {}
     fn skipped(&self, _: u64) {}
 }
 

@@ -409,11 +409,35 @@ impl Observer for Lane {
         self.take(at, points, Came::Asked);
     }
 
-    fn heard(&self, at: Stamp, points: &[Decoded], fresh: Option<Duration>) {
+    /// Where the spec gives each of its values more time than the mapper does, the device has that time too: such as a valve
+    /// that tells only what changes.
+    fn heard(&self, at: Stamp, points: &[Decoded], fresh: Option<Duration>) -> Option<Duration> {
         self.take(at, points, Came::Unasked(fresh));
+        let inner = lock(&self.inner);
+        let heard =
+            self.device.properties.iter().enumerate().filter(|(point, _)| inner.heard.get(*point) == Some(&true));
+        let shortest = heard.map(|(point, property)| inner.max_age(point, property)).min();
+        fresh.map(|fresh| shortest.map_or(fresh, |age| age.max(fresh)))
     }
 
     fn failed(&self, at: Stamp, points: &[PointId], failure: &Failure, misses: u32) {
+        self.fail(at, points, failure, misses);
+    }
+
+    /// A value of which the spec says how old it may be is that old before it is stale.
+    fn silent(&self, at: Stamp, points: &[PointId], failure: &Failure, gone: bool) {
+        let learns = |point: &PointId| self.device.properties.get(usize::from(*point)).is_some_and(|p| p.learns_age);
+        let points: Vec<_> = points.iter().copied().filter(learns).collect();
+        self.fail(at, &points, failure, if gone { u32::MAX } else { 0 });
+    }
+
+    fn skipped(&self, periods: u64) {
+        self.core.counts.periods_missed.fetch_add(periods, Relaxed);
+    }
+}
+
+impl Lane {
+    fn fail(&self, at: Stamp, points: &[PointId], failure: &Failure, misses: u32) {
         if self.closed.load(Relaxed) {
             return;
         }
@@ -446,10 +470,6 @@ impl Observer for Lane {
         } else if changed {
             self.touch();
         }
-    }
-
-    fn skipped(&self, periods: u64) {
-        self.core.counts.periods_missed.fetch_add(periods, Relaxed);
     }
 }
 

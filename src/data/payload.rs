@@ -169,7 +169,7 @@ pub fn state<'a>(
             write_text(&mut out, p.detail);
         }
         out.extend_from_slice(b",\"maxAgeMs\":");
-        write_whole(&mut out, millis(p.max_age));
+        write_whole(&mut out, millis(p.max_age.min(FOR_EVER)));
         if let Some(desired) = &p.property.desired {
             out.extend_from_slice(b",\"desired\":");
             write_value(&mut out, &desired.value, p.property.is_string_encoded());
@@ -254,6 +254,9 @@ fn number(limit: f64) -> Json {
     #[allow(clippy::cast_possible_truncation)] // checked: it is whole and small
     if limit.fract() == 0.0 && limit.abs() < 1e15 { Json::from(limit as i64) } else { limit.into() }
 }
+
+/// What never grows old is told as a number that every reader of JSON can hold: a hundred years.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// Whole milliseconds.
 pub fn millis(duration: Duration) -> u64 {

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use mapper_api::Mapper;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -27,6 +28,7 @@ use crate::{
 pub struct Pages {
     fleet: Arc<Fleet>,
     data: DataPath,
+    mappers: Vec<Arc<dyn Mapper>>,
     reports: Option<Arc<report::Counts>>,
     api: Option<Arc<api::Counts>>,
     loaded: AtomicBool,
@@ -37,10 +39,11 @@ impl Pages {
     pub fn new(
         fleet: Arc<Fleet>,
         data: DataPath,
+        mappers: Vec<Arc<dyn Mapper>>,
         reports: Option<Arc<report::Counts>>,
         api: Option<Arc<api::Counts>>,
     ) -> Self {
-        Self { fleet, data, reports, api, loaded: AtomicBool::new(false) }
+        Self { fleet, data, mappers, reports, api, loaded: AtomicBool::new(false) }
     }
 
     /// The first whole set of devices is at work.
@@ -96,6 +99,7 @@ impl Site for Pages {
         one("fieldgate_resident_memory_bytes", Kind::Gauge, "Resident memory.", data::rss_bytes());
         self.bus_metrics(&mut page);
         self.device_metrics(&mut page);
+        self.mapper_metrics(&mut page);
         if let Some(counts) = &self.reports {
             status_metrics(&mut page, counts);
         }
@@ -131,6 +135,16 @@ impl Pages {
             page.metric("fieldgate_bus_busy_seconds_total", Kind::Counter, "Time that exchanges kept the bus.");
         for bus in &buses {
             metric.sample(&[("bus", &bus.bus)], bus.busy.as_secs_f64());
+        }
+    }
+
+    fn mapper_metrics(&self, page: &mut Page) {
+        let help = "What the mappers count; their README.md says what the words mean.";
+        let mut metric = page.metric("fieldgate_mapper_total", Kind::Counter, help);
+        for mapper in &self.mappers {
+            for (what, count) in mapper.counts() {
+                metric.sample(&[("protocol", mapper.name()), ("what", what)], count);
+            }
         }
     }
 

@@ -62,6 +62,8 @@ pub trait Mapper: Send + Sync {
     fn host(&self, host: Host);
     /// [`Protocol::save`].
     fn save(&self) -> Option<Vec<u8>>;
+    /// [`Protocol::counts`].
+    fn counts(&self) -> Vec<(&'static str, u64)>;
     /// [`Protocol::scan_schema`].
     fn scan_schema(&self) -> Option<Json>;
     /// [`Protocol::discover`].
@@ -201,6 +203,10 @@ impl<P: Protocol> Mapper for P {
 
     fn save(&self) -> Option<Vec<u8>> {
         Protocol::save(self)
+    }
+
+    fn counts(&self) -> Vec<(&'static str, u64)> {
+        Protocol::counts(self)
     }
 
     fn scan_schema(&self) -> Option<Json> {

@@ -79,6 +79,11 @@ pub trait Protocol: Send + Sync + Sized + 'static {
         None
     }
 
+    /// What was counted since the start, by snake_case words of the mapper's own, for metrics. Each only grows.
+    fn counts(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
+
     /// What must not be shared, for this endpoint.
     fn bus_key(&self, endpoint: &Self::Endpoint) -> BusKey;
 

@@ -104,6 +104,12 @@ impl Protocol for Ble {
         self.memory.save()
     }
 
+    fn counts(&self) -> Vec<(&'static str, u64)> {
+        let Counts { replayed, repeated, not_understood } = self.memory.counts();
+        let heard = [("replayed", replayed), ("repeated", repeated), ("not_understood", not_understood)];
+        self.radio.counts().named().into_iter().chain(heard).collect()
+    }
+
     fn bus_key(&self, endpoint: &Endpoint) -> BusKey {
         BusKey { resource: format!("ble:{}", bind::identity(endpoint)), settings: bind::settings(endpoint) }
     }

@@ -126,6 +126,10 @@ impl Mapper for Chaos {
         self.within.save()
     }
 
+    fn counts(&self) -> Vec<(&'static str, u64)> {
+        self.within.counts()
+    }
+
     fn scan_schema(&self) -> Option<Json> {
         self.within.scan_schema()
     }

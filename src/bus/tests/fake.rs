@@ -310,6 +310,9 @@ impl Bus<Fake> for Fake {
             return Err(Error::new(ErrorKind::Bus, "the connection was closed"));
         }
         std::future::poll_fn(|context| match self.world(|w| w.frames.as_mut().map(|f| f.poll_recv(context))) {
+            Some(std::task::Poll::Ready(Some("absent"))) => {
+                std::task::Poll::Ready(Err(Error::new(ErrorKind::Unreachable, "it was not heard")))
+            }
             Some(std::task::Poll::Ready(Some(frame))) => std::task::Poll::Ready(Ok(frame)),
             _ => std::task::Poll::Pending,
         })
@@ -363,12 +366,17 @@ impl Observer for Recorder {
         }
     }
 
-    fn heard(&self, at: Stamp, points: &[Decoded], _: Option<Duration>) {
+    fn heard(&self, at: Stamp, points: &[Decoded], fresh: Option<Duration>) -> Option<Duration> {
         self.answered(at, points);
+        fresh
     }
 
     fn failed(&self, _: Stamp, points: &[PointId], failure: &Failure, misses: u32) {
         self.push(Event::Failed(points.to_vec(), failure.kind, misses));
+    }
+
+    fn silent(&self, at: Stamp, points: &[PointId], failure: &Failure, gone: bool) {
+        self.failed(at, points, failure, if gone { u32::MAX } else { 0 });
     }
 
     fn skipped(&self, periods: u64) {

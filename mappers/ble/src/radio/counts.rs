@@ -26,6 +26,13 @@ macro_rules! counts {
             $($(#[$doc])* pub $name: u64,)*
         }
 
+        impl Counts {
+            /// Each with its name.
+            pub fn named(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name),)*]
+            }
+        }
+
         #[derive(Debug, Default)]
         pub(super) struct Counters {
             $(pub $name: Count,)*
