@@ -222,6 +222,15 @@ impl Scripted {
         world.discover(adapter);
     }
 
+    /// Another program has asked for discovery: bluetoothctl, a desktop's settings. It does not want duplicates.
+    pub fn discover_for_another(&self, adapter: usize) {
+        let mut world = lock(&self.world);
+        if let Some(adapter) = world.adapters.get_mut(&adapter) {
+            adapter.sessions.insert("another program".into(), false);
+        }
+        world.discover(adapter);
+    }
+
     /// The adapter hears nothing any more, while `Discovering` stays true.
     pub fn deafen(&self, adapter: usize, heals: Heals) {
         if let Some(adapter) = lock(&self.world).adapters.get_mut(&adapter) {
