@@ -197,7 +197,8 @@ impl Scripted {
 
     // What goes wrong in BlueZ.
 
-    /// Calls of this method are never answered; `Device1.ServicesResolved` (a property) never comes true.
+    /// Calls of this method are never answered; `Device1.ServicesResolved` (a property) never comes true,
+    /// and changes of `Adapter1.Powered` (one as well) are not told.
     pub fn hang(&self, method: &str) {
         lock(&self.world).faults.insert(method.into(), Fault::Hang);
     }

@@ -23,6 +23,8 @@ struct Owner {
     on: bool,
     /// What watches over it. It outlives discovery: listeners that are told of trouble go, and come again to look.
     dog: Option<Watchdog>,
+    /// When it was started, until BlueZ says so or enough time went by.
+    started: Option<Instant>,
     /// Since when BlueZ says that it does not discover although it was started.
     paused: Option<Instant>,
     /// When and after how long to try again what failed.
@@ -36,7 +38,8 @@ const TOLD: u32 = 2;
 
 /// Owns the adapter.
 pub async fn run(core: Arc<Core>, calls: Calls, hci: Hci, poke: Arc<Notify>) {
-    let mut owner = Owner { core, calls, hci, on: false, dog: None, paused: None, retry: None, failures: 0 };
+    let mut owner =
+        Owner { core, calls, hci, on: false, dog: None, started: None, paused: None, retry: None, failures: 0 };
     while let Some(view) = owner.core.view(hci) {
         let next = owner.tend(view).await.into_iter().chain(view.wanted_until).min();
         tokio::select! {
@@ -63,6 +66,11 @@ impl Owner {
         let now = Instant::now();
         if let Some((at, _)) = self.retry.filter(|(at, _)| now < *at) {
             return Some(at);
+        }
+        // BlueZ's word that it is on may be under way, or lost.
+        let soon = self.started.map(|at| at + self.core.settings.pause).filter(|soon| self.on && now < *soon);
+        if let Some(soon) = soon.filter(|_| !view.powered) {
+            return Some(soon);
         }
         if !self.on || !view.powered {
             let result = self.start(view.powered).await;
@@ -129,7 +137,7 @@ impl Owner {
             if self.failures > 0 {
                 self.core.adapter_works(self.hci);
             }
-            (self.on, self.retry, self.failures) = (true, None, 0);
+            (self.on, self.started, self.retry, self.failures) = (true, Some(now), None, 0);
             self.dog.get_or_insert_with(|| Watchdog::new(settings.silence, settings.longest_silence, now)).resume(now);
             return now;
         };

@@ -1,7 +1,7 @@
 //! What the radio's tasks share: who listens, what was seen, which adapters and links there are. Short locks, no I/O.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -18,7 +18,7 @@ use super::{
     bus::Calls,
     counts::Counters,
     ear::{Ear, Heard},
-    facts::{AdapterFacts, DeviceFacts, Hci, Place},
+    facts::{AdapterFacts, DeviceFacts, Hci, Place, Signal},
     hub,
     seen::{Known, Seen},
     session::Session,
@@ -285,6 +285,25 @@ impl Core {
         let mut state = self.state();
         state.seen.remove(place);
         state.lose(|other| other == place, "BlueZ removed the device");
+    }
+
+    /// These are all the adapters and devices that BlueZ has: what it was not heard to remove is gone as well.
+    pub fn keep_only(&self, all: &[Signal]) {
+        let (mut adapters, mut places) = (HashSet::new(), HashSet::new());
+        for signal in all {
+            match signal {
+                Signal::Adapter { hci, .. } => _ = adapters.insert(*hci),
+                Signal::Device { place, .. } => _ = places.insert(*place),
+                _ => {}
+            }
+        }
+        let (gone, forgotten): (Vec<_>, Vec<_>) = {
+            let state = self.state();
+            let gone = state.adapters.keys().copied().filter(|hci| !adapters.contains(hci)).collect();
+            (gone, state.seen.places().filter(|place| !places.contains(place)).collect())
+        };
+        gone.into_iter().for_each(|hci| self.adapter_gone(hci));
+        forgotten.into_iter().for_each(|place| self.device_gone(place));
     }
 
     /// An adapter came or changed. Returns what its new task waits for, if it is new.

@@ -135,3 +135,20 @@ fn a_blocked_adapter_is_tried_less_and_less_whoever_comes_and_goes() {
         until("no trouble", || radio.listen(Who::Everyone, None).trouble().is_none()).await;
     });
 }
+
+/// The signal may have been lost.
+#[test]
+fn an_adapter_that_does_not_say_that_it_is_on_is_not_hurried() {
+    alone("recovery::an_adapter_that_does_not_say_that_it_is_on_is_not_hurried", &[FIRST], async |blue| {
+        blue.power(0, false);
+        blue.hang("Adapter1.Powered");
+        let radio = radio();
+        let mut all = radio.listen(Who::Everyone, None);
+        until("a start", || blue.calls("Adapter1.StartDiscovery") == 1).await;
+        let begun = std::time::Instant::now();
+        until("two more", || blue.calls("Adapter1.StartDiscovery") == 3).await;
+        assert!(begun.elapsed() > quick().pause, "{:?}", begun.elapsed());
+        let _air = blue.every(Duration::from_millis(20), |_| vec![Advert::of(A)]);
+        heard(&mut all).await;
+    });
+}
