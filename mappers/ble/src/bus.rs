@@ -3,7 +3,10 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -13,16 +16,26 @@ use tokio::time::{Instant, sleep_until};
 use crate::{
     Ble,
     bind::{Device, Whom},
+    calls::{Calls, Wanted},
     config::Pair,
     hearing::Hearing,
     memory::Memory,
-    radio::{Connect, Connection, Heard, Listener, Notified, Pairing, Radio, RadioError, RadioErrorKind, Spot, Who},
+    radio::{Connect, Connection, Heard, Limits, Listener, Notified, Pairing, Radio, RadioError, Spot, Who},
     request::{Answer, Frame, Request, Said, What},
     secrets,
 };
 
-/// How long a device that is to be connected to is waited for, below the core's own limit on opening.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(28);
+/// A call waits for its device to be heard as long as somebody wants it: it is ended by who holds it.
+const EVER: Duration = Duration::from_secs(24 * 60 * 60);
+/// For a slot, and for the link, each. Pairing has the radio's own limit: a person may have to press a button.
+const PHASE: Duration = Duration::from_secs(30);
+
+/// What all devices share.
+pub(crate) struct Shared<'a> {
+    pub radio: &'a Radio,
+    pub memory: &'a Arc<Memory>,
+    pub calls: &'a Arc<Calls<Connection>>,
+}
 
 /// An open bus.
 #[derive(Debug)]
@@ -35,6 +48,7 @@ pub struct DeviceBus {
     ear: Option<Listener>,
     link: Option<Connection>,
     memory: Arc<Memory>,
+    calls: Arc<Calls<Connection>>,
     secrets: Option<PathBuf>,
     /// When a device that was never heard is given up; none once it was.
     give_up: Option<Instant>,
@@ -46,8 +60,7 @@ pub struct DeviceBus {
 /// A secret's file, with what it must hold; why the link did not come about.
 pub(crate) async fn open(
     device: &Arc<Device>,
-    radio: &Radio,
-    memory: &Arc<Memory>,
+    Shared { radio, memory, calls }: Shared<'_>,
     folder: Option<&Path>,
 ) -> Result<DeviceBus> {
     let key = device.bind_key.as_ref().map(|at| secrets::key(folder, at, "bindKey")).transpose()?;
@@ -74,6 +87,7 @@ pub(crate) async fn open(
         ear: None,
         link: None,
         memory: memory.clone(),
+        calls: calls.clone(),
         secrets: folder.map(Path::to_owned),
         give_up: None,
     };
@@ -87,12 +101,9 @@ impl DeviceBus {
     /// The link, made if there is none.
     async fn link(&mut self) -> Result<&mut Connection> {
         if self.link.is_none() {
-            let how = Connect { pairing: self.pairing, patience: PATIENCE, ..Connect::default() };
-            let link = self.radio.connect(&self.who, self.device.adapter, how);
-            let link = tokio::time::timeout(PATIENCE, link).await.unwrap_or_else(|_| {
-                let message = format!("{} was not heard, or did not connect, within {PATIENCE:?}", self.device.id);
-                Err(RadioError::new(RadioErrorKind::NotSeen, message))
-            });
+            let wanted = Wanted { who: self.who.clone(), adapter: self.device.adapter, pairing: self.pairing };
+            let (radio, to) = (self.radio.clone(), wanted.clone());
+            let link = self.calls.link(&self.device.id, wanted, |heard| call(radio, to, heard)).await;
             self.link = Some(link?);
         }
         Ok(self.link.as_mut().expect("it was just made sure of"))
@@ -151,6 +162,25 @@ impl DeviceBus {
     fn absent(&self) -> Error {
         let silence = mapper_values::Duration(self.hearing.silence());
         Error::new(ErrorKind::Unreachable, format!("{} was not heard within {silence}", self.device.id))
+    }
+}
+
+/// Connects, and says whether the device was heard.
+async fn call(radio: Radio, wanted: Wanted, heard: Arc<AtomicBool>) -> Result<Connection, RadioError> {
+    let Wanted { who, adapter, pairing } = wanted;
+    let limits = Limits { heard: EVER, slot: PHASE, link: PHASE };
+    let mut ear = Some(radio.listen(who.clone(), adapter));
+    let connect = radio.connect(&who, adapter, Connect { pairing, patience: EVER, limits, ..Connect::default() });
+    tokio::pin!(connect);
+    loop {
+        tokio::select! {
+            link = &mut connect => return link,
+            word = maybe(ear.as_mut().map(Listener::next)) => {
+                // Trouble with the radio is the connect's own to tell.
+                heard.fetch_or(word.is_ok(), Relaxed);
+                ear = ear.filter(|_| word.is_err());
+            }
+        }
     }
 }
 
