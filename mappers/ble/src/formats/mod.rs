@@ -5,6 +5,7 @@ mod altbeacon;
 mod atc;
 mod bthome;
 mod eddystone;
+pub(crate) mod gives;
 mod govee;
 mod ibeacon;
 pub(crate) mod measures;
@@ -195,6 +196,8 @@ const DECODERS: &[(Format, Decode)] = &[
 /// clear is believed, in whatever format: its sender's address proves nothing.
 pub fn decode(advert: &Advert, key: Option<&Key>) -> Vec<(Format, Result<Message, Trouble>)> {
     let sealed = |message: Message| {
+        let known = |measure: &Measure| gives::gives(message.format, measure.name);
+        debug_assert!(message.measures.iter().all(known), "{message:?}");
         let believed = key.is_none() || message.is_opened() || !message.tells();
         if believed { Ok(message) } else { Err(Trouble::NotEncrypted) }
     };
