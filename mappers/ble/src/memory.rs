@@ -125,23 +125,19 @@ impl Memory {
         let mut inner = self.inner();
         inner.order += 1;
         let order = inner.order;
-        let changed = match inner.devices.get_mut(device) {
-            Some((kept, heard)) => {
-                *heard = order;
-                let changed = kept.known != known || kept.key != key || counted;
-                (kept.known, kept.guard, kept.key) = (known, guard.clone(), key);
-                changed
+        inner.changed |= if let Some((kept, heard)) = inner.devices.get_mut(device) {
+            *heard = order;
+            let changed = kept.known != known || kept.key != key || counted;
+            (kept.known, kept.guard, kept.key) = (known, guard.clone(), key);
+            changed
+        } else {
+            if inner.devices.len() >= MOST {
+                let oldest = inner.devices.iter().min_by_key(|(_, (_, heard))| heard).map(|(id, _)| id.clone());
+                oldest.and_then(|id| inner.devices.remove(&id));
             }
-            None => {
-                if inner.devices.len() >= MOST {
-                    let oldest = inner.devices.iter().min_by_key(|(_, (_, heard))| heard).map(|(id, _)| id.clone());
-                    oldest.and_then(|id| inner.devices.remove(&id));
-                }
-                inner.devices.insert(device.to_owned(), (Kept { known, guard: guard.clone(), key }, order));
-                true
-            }
+            inner.devices.insert(device.to_owned(), (Kept { known, guard: guard.clone(), key }, order));
+            true
         };
-        inner.changed |= changed;
     }
 }
 

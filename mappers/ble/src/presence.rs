@@ -66,15 +66,14 @@ impl Presence {
     /// A message of this kind was heard at this time, counted from any fixed moment. `sleepy` if it tells.
     pub fn heard(&mut self, kind: u64, at: Duration, sleepy: Option<bool>) {
         self.known.sleepy = sleepy.unwrap_or(self.known.sleepy);
-        match self.paces.iter_mut().find(|(other, _)| *other == kind) {
-            Some((_, pace)) => pace.heard(at),
-            None => {
-                if self.paces.len() == KINDS {
-                    let oldest = (0..KINDS).min_by_key(|place| self.paces[*place].1.last);
-                    oldest.map(|place| self.paces.swap_remove(place));
-                }
-                self.paces.push((kind, Pace { last: at, moved: false, gaps: VecDeque::with_capacity(GAPS) }));
+        if let Some((_, pace)) = self.paces.iter_mut().find(|(other, _)| *other == kind) {
+            pace.heard(at);
+        } else {
+            if self.paces.len() == KINDS {
+                let oldest = (0..KINDS).min_by_key(|place| self.paces[*place].1.last);
+                oldest.map(|place| self.paces.swap_remove(place));
             }
+            self.paces.push((kind, Pace { last: at, moved: false, gaps: VecDeque::with_capacity(GAPS) }));
         }
         self.learn(at);
     }
