@@ -2,6 +2,7 @@
 //! each device elsewhere; as JSON, or as YAML to start from.
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, HashSet},
     fmt::Write as _,
     io::{self, IsTerminal as _},
@@ -12,7 +13,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use fieldgate_crds::{GROUP, VERSION};
-use mapper_api::{Discovery, Found, Json, Mapper};
+use mapper_api::{Discovery, Error, Found, Json, Mapper};
 use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 
@@ -59,15 +60,18 @@ pub fn run(args: &Args, mappers: &[Arc<dyn Mapper>]) -> anyhow::Result<ExitCode>
     let seconds = args.seconds.or((!live).then_some(USUAL));
     super::block_on(async {
         let mut search = mapper.discover(&told)?;
-        let found = watch(&mut *search, seconds, args.output, live).await?;
-        let text = match args.output {
-            Output::Text if live => String::new(),
-            Output::Text => summary(&found, &args.protocol),
-            Output::Json => format!("{:#}\n", found.iter().map(everything).collect::<Json>()),
-            Output::Yaml => yaml(&found, &args.protocol)?,
-        };
-        super::print(&text)?;
-        Ok(ExitCode::SUCCESS)
+        let (found, error) = watch(&mut *search, seconds, args.output, live).await?;
+        // What was found before it went wrong is worth having.
+        if error.is_none() || !found.is_empty() {
+            let text = match args.output {
+                Output::Text if live => String::new(),
+                Output::Text => summary(&found, &args.protocol),
+                Output::Json => json_text(&found.iter().map(everything).collect::<Json>()) + "\n",
+                Output::Yaml => yaml(&found, &args.protocol)?,
+            };
+            super::print(&text)?;
+        }
+        error.map_or(Ok(ExitCode::SUCCESS), |error| Err(error.into()))
     })
 }
 
@@ -101,13 +105,13 @@ fn told(words: &[String], mapper: &dyn Mapper) -> anyhow::Result<Json> {
     Ok(told.into())
 }
 
-/// Looks until it is time or Ctrl-C, and shows what is to be shown on the way. What was found last.
+/// Looks until it is time, Ctrl-C or an error, and shows what is to be shown on the way. What was found last.
 async fn watch(
     search: &mut dyn Discovery,
     seconds: Option<u64>,
     output: Output,
     live: bool,
-) -> anyhow::Result<Vec<Found>> {
+) -> anyhow::Result<(Vec<Found>, Option<Error>)> {
     let end = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let end = async {
         match end {
@@ -122,9 +126,12 @@ async fn watch(
     }
     loop {
         let found = tokio::select! {
-            () = &mut end => return Ok(last),
-            _ = &mut ctrl_c => return Ok(last),
-            found = search.next() => found?,
+            () = &mut end => return Ok((last, None)),
+            _ = &mut ctrl_c => return Ok((last, None)),
+            found = search.next() => match found {
+                Ok(found) => found,
+                Err(error) => return Ok((last, Some(error))),
+            },
         };
         if live {
             // From the top left corner on, and nothing below.
@@ -133,7 +140,8 @@ async fn watch(
             for one in found.iter().filter(|one| !shown.contains(&one.id)) {
                 super::print(&line(one))?;
             }
-            shown.extend(found.iter().map(|one| one.id.clone()));
+            // Of what is no more in the set nothing is kept: the set is bounded by its mapper.
+            shown = found.iter().map(|one| one.id.clone()).collect();
         }
         last = found;
     }
@@ -143,7 +151,7 @@ async fn watch(
 fn table(found: &[Found]) -> String {
     let Some(first) = found.first() else { return String::new() };
     let titles: Vec<String> = first.about.iter().map(|(title, _)| title.to_uppercase()).collect();
-    let rows = found.iter().map(|one| one.about.iter().map(|(_, text)| text.clone()).collect());
+    let rows = found.iter().map(|one| one.about.iter().map(|(_, text)| plain(text).into_owned()).collect());
     let rows: Vec<Vec<String>> = std::iter::once(titles).chain(rows).collect();
     let width = |column: usize| rows.iter().filter_map(|row| Some(row.get(column)?.chars().count())).max().unwrap_or(0);
     let widths: Vec<_> = (0..first.about.len()).map(width).collect();
@@ -160,7 +168,39 @@ fn table(found: &[Found]) -> String {
 
 fn line(one: &Found) -> String {
     let known = one.about.iter().filter(|(_, text)| !text.is_empty());
-    format!("{}\n", known.map(|(title, text)| format!("{title}={text}")).collect::<Vec<_>>().join("  "))
+    format!("{}\n", known.map(|(title, text)| format!("{title}={}", plain(text))).collect::<Vec<_>>().join("  "))
+}
+
+/// What came out of the air, as it can be printed: anybody within reach chooses it, and could steer the terminal or leave
+/// a comment of YAML with it.
+fn plain(text: &str) -> Cow<'_, str> {
+    if !text.contains(steers) {
+        return text.into();
+    }
+    let mut plain = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if steers(c) { plain.extend(c.escape_default()) } else { plain.push(c) }
+    }
+    plain.into()
+}
+
+/// Control characters, what ends a line, and what turns the direction of writing.
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Pretty JSON with every such character escaped: within its texts, for outside of them stands none but the line's end.
+fn json_text(json: &Json) -> String {
+    let mut text = String::new();
+    for c in format!("{json:#}").chars() {
+        if steers(c) && c != '\n' {
+            let _ = write!(text, "\\u{:04x}", u32::from(c));
+        } else {
+            text.push(c);
+        }
+    }
+    text
 }
 
 fn summary(found: &[Found], protocol: &str) -> String {
@@ -186,9 +226,12 @@ fn yaml(found: &[Found], protocol: &str) -> anyhow::Result<String> {
     let mut names: HashMap<String, u32> = HashMap::new();
     for one in found {
         let _ = write!(text, "# {}", line(one));
-        let Some(spec) = &one.draft else {
-            text += "# no Device can be written for it: its address changes, and it has no name\n";
-            continue;
+        let spec = match &one.draft {
+            Ok(spec) => spec,
+            Err(why) => {
+                let _ = writeln!(text, "# no Device can be written for it: {}", plain(why));
+                continue;
+            }
         };
         let name = name(protocol, &one.id);
         let times = names.entry(name.clone()).and_modify(|times| *times += 1).or_insert(1);
@@ -196,7 +239,12 @@ fn yaml(found: &[Found], protocol: &str) -> anyhow::Result<String> {
         let device = json!({
             "apiVersion": format!("{GROUP}/{VERSION}"), "kind": "Device", "metadata": { "name": name }, "spec": spec,
         });
-        text += &serde_saphyr::to_string(&device)?;
+        let device = match serde_saphyr::to_string(&device)? {
+            // JSON is YAML, and has an escape for all that must not be printed.
+            steering if steering.contains(|c| steers(c) && c != '\n') => json_text(&device) + "\n",
+            yaml => yaml,
+        };
+        text += &device;
         text += "---\n";
     }
     Ok(text.strip_suffix("---\n").map(str::to_owned).unwrap_or(text))
@@ -210,13 +258,14 @@ fn name(protocol: &str, id: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use mapper_api::Found;
+    use mapper_api::{Discovery, Error, Found, Json};
     use serde_json::json;
 
-    use super::{line, name, summary, table, yaml};
+    use super::{Output, line, name, summary, table, yaml};
 
     fn found(id: &str, name: &str, draft: bool) -> Found {
-        let draft = draft.then(|| json!({ "protocol": { "virtual": {} }, "properties": [] }));
+        let spec = json!({ "protocol": { "virtual": {} }, "properties": [] });
+        let draft = if draft { Ok(spec) } else { Err("it hides".to_owned()) };
         Found {
             id: id.into(),
             about: vec![("address", id.into()), ("name", name.into()), ("rssi", "-60".into())],
@@ -249,7 +298,7 @@ spec:
     virtual: {}
 ---
 # address=2  name=b  rssi=-60
-# no Device can be written for it: its address changes, and it has no name
+# no Device can be written for it: it hides
 # address=a4c1  name=c  rssi=-60
 apiVersion: fieldgate.dev/v1alpha1
 kind: Device
@@ -262,6 +311,48 @@ spec:
 ";
         assert_eq!(text, expected);
         assert_eq!(name("ble", "é"), "ble");
+    }
+
+    /// What was found, then an error.
+    struct Search(Vec<Result<Vec<Found>, Error>>);
+
+    impl Discovery for Search {
+        fn next(&mut self) -> mapper_api::BoxFuture<'_, Result<Vec<Found>, Error>> {
+            Box::pin(async { self.0.remove(0) })
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn what_was_found_before_an_error_is_not_lost() {
+        let error = Error::new(mapper_api::ErrorKind::Unreachable, "the adapter is gone");
+        let mut search = Search(vec![Ok(vec![found("1", "a", true)]), Err(error)]);
+        let (found, error) = super::watch(&mut search, None, Output::Json, false).await.unwrap();
+        assert_eq!((found.len(), &*error.unwrap().message), (1, "the adapter is gone"));
+    }
+
+    #[test]
+    fn what_comes_out_of_the_air_steers_no_terminal_and_leaves_no_comment() {
+        let nasty = "a\n\u{1b}[2Jkind: Pod\u{9b}\u{2028}\u{202e}\u{7f}é";
+        let mut one = found("1", nasty, true);
+        one.draft = Ok(json!({ "protocol": { "virtual": { "name": nasty } }, "properties": [] }));
+        let mut hidden = found("2", nasty, false);
+        hidden.draft = Err(nasty.to_owned());
+        let found = [hidden, one];
+        let json = super::json_text(&found.iter().map(super::everything).collect());
+        let yaml = yaml(&found, "virtual").unwrap();
+        for text in [table(&found), line(&found[1]), yaml.clone(), json.clone()] {
+            assert!(!text.contains(|c| super::steers(c) && c != '\n'), "{text:?}");
+        }
+        assert_eq!(line(&found[1]).matches('\n').count(), 1);
+        assert_eq!(table(&found).lines().count(), 3);
+        assert!(line(&found[1]).contains("name=a\\n\\u{1b}[2Jkind: Pod\\u{9b}\\u{2028}\\u{202e}\\u{7f}é"));
+        assert!(!yaml.lines().any(|line| line.starts_with("kind: Pod")), "{yaml}");
+        // Programs get it as it was.
+        let read: Json = serde_json::from_str(&json).unwrap();
+        assert_eq!(read[1]["about"]["name"], nasty);
+        let document = yaml.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n");
+        let read: Json = serde_saphyr::from_str(&document).unwrap();
+        assert_eq!(read["spec"]["protocol"]["virtual"]["name"], nasty);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What `fieldgate scan` shows: devices that a mapper finds by looking, with no spec at hand.
 
-use crate::{BoxFuture, Json, Result};
+use crate::{BoxFuture, Error, Json};
 
 /// A device that was found, or seen again.
 #[derive(Debug, Clone, PartialEq)]
@@ -9,8 +9,8 @@ pub struct Found {
     pub id: String,
     /// What is known of it, as columns of a table: title and text. The same titles in the same order for all.
     pub about: Vec<(&'static str, String)>,
-    /// A Device's spec to start from, if one can be written: it passes `fieldgate check`.
-    pub draft: Option<Json>,
+    /// A Device's spec to start from: it passes `fieldgate check`. Why none can be written, for people.
+    pub draft: Result<Json, String>,
 }
 
 /// A search that goes on until it is dropped.
@@ -19,5 +19,5 @@ pub trait Discovery: Send {
     ///
     /// # Errors
     /// The search cannot go on: what is missing and what to do.
-    fn next(&mut self) -> BoxFuture<'_, Result<Vec<Found>>>;
+    fn next(&mut self) -> BoxFuture<'_, Result<Vec<Found>, Error>>;
 }

@@ -44,6 +44,12 @@ impl Advert {
         }
     }
 
+    /// The sender changes its address every few minutes: of the random ones only static ones, with both upper bits set,
+    /// stay the same (Core Specification, vol. 6, part B, 1.3.2).
+    pub fn is_private(&self) -> bool {
+        self.random && self.mac.0[0] >> 6 != 0b11
+    }
+
     /// The first manufacturer data of this company.
     pub fn manufacturer(&self, company: u16) -> Option<&[u8]> {
         self.manufacturer.iter().find(|(id, _)| *id == company).map(|(_, data)| &data[..])

@@ -1,7 +1,14 @@
 //! One device's bus: an ear for what it advertises, a link for its characteristics, or both. The radio below is shared
 //! by all, and its own affair: a device that is gone, or waits for a link, holds up nobody.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use mapper_api::{Bus, Error, ErrorKind, Result};
 use tokio::time::{Instant, sleep_until};
@@ -9,16 +16,26 @@ use tokio::time::{Instant, sleep_until};
 use crate::{
     Ble,
     bind::{Device, Whom},
+    calls::{Calls, Wanted},
     config::Pair,
     hearing::Hearing,
     memory::Memory,
-    radio::{Connect, Connection, Heard, Listener, Notified, Pairing, Radio, RadioError, RadioErrorKind, Spot, Who},
+    radio::{Connect, Connection, Heard, Limits, Listener, Notified, Pairing, Radio, RadioError, Spot, Who},
     request::{Answer, Frame, Request, Said, What},
     secrets,
 };
 
-/// How long a device that is to be connected to is waited for, below the core's own limit on opening.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(28);
+/// A call waits for its device to be heard as long as somebody wants it: it is ended by who holds it.
+const EVER: Duration = Duration::from_secs(24 * 60 * 60);
+/// For a slot, and for the link, each. Pairing has the radio's own limit: a person may have to press a button.
+const PHASE: Duration = Duration::from_secs(30);
+
+/// What all devices share.
+pub(crate) struct Shared<'a> {
+    pub radio: &'a Radio,
+    pub memory: &'a Arc<Memory>,
+    pub calls: &'a Arc<Calls<Connection>>,
+}
 
 /// An open bus.
 #[derive(Debug)]
@@ -31,6 +48,8 @@ pub struct DeviceBus {
     ear: Option<Listener>,
     link: Option<Connection>,
     memory: Arc<Memory>,
+    calls: Arc<Calls<Connection>>,
+    secrets: Option<PathBuf>,
     /// When a device that was never heard is given up; none once it was.
     give_up: Option<Instant>,
 }
@@ -41,8 +60,7 @@ pub struct DeviceBus {
 /// A secret's file, with what it must hold; why the link did not come about.
 pub(crate) async fn open(
     device: &Arc<Device>,
-    radio: &Radio,
-    memory: &Arc<Memory>,
+    Shared { radio, memory, calls }: Shared<'_>,
     folder: Option<&Path>,
 ) -> Result<DeviceBus> {
     let key = device.bind_key.as_ref().map(|at| secrets::key(folder, at, "bindKey")).transpose()?;
@@ -69,6 +87,8 @@ pub(crate) async fn open(
         ear: None,
         link: None,
         memory: memory.clone(),
+        calls: calls.clone(),
+        secrets: folder.map(Path::to_owned),
         give_up: None,
     };
     if device.connects {
@@ -81,12 +101,9 @@ impl DeviceBus {
     /// The link, made if there is none.
     async fn link(&mut self) -> Result<&mut Connection> {
         if self.link.is_none() {
-            let how = Connect { pairing: self.pairing, patience: PATIENCE, ..Connect::default() };
-            let link = self.radio.connect(&self.who, self.device.adapter, how);
-            let link = tokio::time::timeout(PATIENCE, link).await.unwrap_or_else(|_| {
-                let message = format!("{} was not heard, or did not connect, within {PATIENCE:?}", self.device.id);
-                Err(RadioError::new(RadioErrorKind::NotSeen, message))
-            });
+            let wanted = Wanted { who: self.who.clone(), adapter: self.device.adapter, pairing: self.pairing };
+            let (radio, to) = (self.radio.clone(), wanted.clone());
+            let link = self.calls.link(&self.device.id, wanted, |heard| call(radio, to, heard)).await;
             self.link = Some(link?);
         }
         Ok(self.link.as_mut().expect("it was just made sure of"))
@@ -100,7 +117,8 @@ impl DeviceBus {
                 return Err(trouble.into());
             }
             self.ear = Some(ear);
-            self.give_up = Some(Instant::now() + self.hearing.silence());
+            // Of one that sends when something happens, silence says nothing.
+            self.give_up = Instant::now().checked_add(self.hearing.silence());
         }
         Ok(())
     }
@@ -123,7 +141,9 @@ impl DeviceBus {
     }
 
     fn heard(&mut self, Heard { advert, at, .. }: Heard) -> Option<Frame> {
-        let said = self.hearing.advert(advert, self.memory.time(at))?;
+        let (device, folder) = (&self.device, self.secrets.as_deref());
+        let key = || secrets::key(folder, device.bind_key.as_ref()?, "bindKey").ok();
+        let said = self.hearing.advert_asking(advert, self.memory.time(at), key)?;
         self.give_up = None;
         Some(self.frame(said, at))
     }
@@ -134,13 +154,33 @@ impl DeviceBus {
     }
 
     fn frame(&self, said: Said, at: Instant) -> Frame {
-        Frame { source: self.device.id.clone(), said, at, silence: self.hearing.silence() }
+        let silence = self.hearing.trust(&said);
+        Frame { source: self.device.id.clone(), said, at, silence }
     }
 
     /// Nothing was ever heard.
     fn absent(&self) -> Error {
         let silence = mapper_values::Duration(self.hearing.silence());
         Error::new(ErrorKind::Unreachable, format!("{} was not heard within {silence}", self.device.id))
+    }
+}
+
+/// Connects, and says whether the device was heard.
+async fn call(radio: Radio, wanted: Wanted, heard: Arc<AtomicBool>) -> Result<Connection, RadioError> {
+    let Wanted { who, adapter, pairing } = wanted;
+    let limits = Limits { heard: EVER, slot: PHASE, link: PHASE };
+    let mut ear = Some(radio.listen(who.clone(), adapter));
+    let connect = radio.connect(&who, adapter, Connect { pairing, patience: EVER, limits, ..Connect::default() });
+    tokio::pin!(connect);
+    loop {
+        tokio::select! {
+            link = &mut connect => return link,
+            word = maybe(ear.as_mut().map(Listener::next)) => {
+                // Trouble with the radio is the connect's own to tell.
+                heard.fetch_or(word.is_ok(), Relaxed);
+                ear = ear.filter(|_| word.is_err());
+            }
+        }
     }
 }
 

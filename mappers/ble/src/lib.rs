@@ -5,6 +5,7 @@
 pub mod advert;
 mod bind;
 mod bus;
+mod calls;
 pub mod characteristics;
 mod config;
 mod decode;
@@ -38,8 +39,9 @@ pub use config::{Address, Endpoint};
 pub use memory::Counts;
 pub use request::{Answer, Frame, Request};
 
+use calls::Calls;
 use memory::Memory;
-use radio::Radio;
+use radio::{Connection, Radio};
 use request::What;
 
 /// The mapper. All devices share its radio.
@@ -47,6 +49,7 @@ use request::What;
 pub struct Ble {
     radio: Radio,
     memory: Arc<Memory>,
+    calls: Arc<Calls<Connection>>,
     secrets: Mutex<Option<PathBuf>>,
 }
 
@@ -69,7 +72,7 @@ impl Ble {
 
     /// The mapper with a radio of its own.
     pub fn with(radio: Radio) -> Self {
-        Self { radio, memory: Arc::default(), secrets: Mutex::default() }
+        Self { radio, memory: Arc::default(), calls: Arc::default(), secrets: Mutex::default() }
     }
 
     /// What was heard and was no news.
@@ -198,6 +201,7 @@ impl Protocol for Ble {
 
     async fn open(&self, bound: &Bound) -> Result<DeviceBus> {
         let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        bus::open(&bound.device, &self.radio, &self.memory, secrets.as_deref()).await
+        let shared = bus::Shared { radio: &self.radio, memory: &self.memory, calls: &self.calls };
+        bus::open(&bound.device, shared, secrets.as_deref()).await
     }
 }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::{presence::Known, replay_guard::ReplayGuard};
 
-/// So many devices are remembered, about 100 KiB; further ones are learnt anew each time.
+/// So many devices are remembered, about 100 KiB; then the one that was heard least lately is forgotten.
 const MOST: usize = 1024;
 
 /// What is known of one device.
@@ -26,6 +26,8 @@ pub(crate) struct Kept {
     pub known: Known,
     /// Its counters.
     pub guard: ReplayGuard,
+    /// The mark of the key that they are of.
+    pub key: Option<u32>,
 }
 
 /// What is known of all, by their marks.
@@ -57,7 +59,9 @@ pub struct Counts {
 
 #[derive(Debug, Default)]
 struct Inner {
-    devices: HashMap<String, Kept>,
+    devices: HashMap<String, (Kept, u64)>,
+    /// Grows with each message that was kept.
+    order: u64,
     changed: bool,
 }
 
@@ -90,44 +94,50 @@ impl Memory {
     /// Takes what an earlier process saved. What cannot be read is forgotten: it can be learnt anew.
     pub fn restore(&self, saved: &[u8]) {
         match serde_json::from_slice::<HashMap<String, Kept>>(saved) {
-            Ok(devices) => self.inner().devices = devices.into_iter().take(MOST).collect(),
+            Ok(devices) => {
+                let devices = devices.into_iter().take(MOST).map(|(id, kept)| (id, (kept, 0)));
+                self.inner().devices = devices.collect();
+            }
             Err(error) => {
                 tracing::warn!(%error, "What was learnt of Bluetooth devices cannot be read, and is learnt anew.");
             }
         }
     }
 
-    /// All of it, if it has changed since the last call.
+    /// All of it, if it has changed since the last call. If it could then not be written, it is saved with the next
+    /// change: devices that count change all the time, and for others little is lost.
     pub fn save(&self) -> Option<Vec<u8>> {
         let mut inner = self.inner();
         if !std::mem::take(&mut inner.changed) {
             return None;
         }
-        serde_json::to_vec(&inner.devices).ok()
+        let devices: HashMap<_, _> = inner.devices.iter().map(|(id, (kept, _))| (id, kept)).collect();
+        serde_json::to_vec(&devices).ok()
     }
 
     /// What is known of a device.
     pub fn of(&self, device: &str) -> Kept {
-        self.inner().devices.get(device).cloned().unwrap_or_default()
+        self.inner().devices.get(device).map(|(kept, _)| kept.clone()).unwrap_or_default()
     }
 
     /// Keeps it. `counted`: its counters are worth saving.
-    pub fn keep(&self, device: &str, known: Known, guard: &ReplayGuard, counted: bool) {
+    pub fn keep(&self, device: &str, known: Known, guard: &ReplayGuard, key: Option<u32>, counted: bool) {
         let mut inner = self.inner();
-        let room = inner.devices.len() < MOST;
-        let changed = match inner.devices.get_mut(device) {
-            Some(kept) => {
-                let changed = kept.known != known || counted;
-                (kept.known, kept.guard) = (known, guard.clone());
-                changed
+        inner.order += 1;
+        let order = inner.order;
+        inner.changed |= if let Some((kept, heard)) = inner.devices.get_mut(device) {
+            *heard = order;
+            let changed = kept.known != known || kept.key != key || counted;
+            (kept.known, kept.guard, kept.key) = (known, guard.clone(), key);
+            changed
+        } else {
+            if inner.devices.len() >= MOST {
+                let oldest = inner.devices.iter().min_by_key(|(_, (_, heard))| heard).map(|(id, _)| id.clone());
+                oldest.and_then(|id| inner.devices.remove(&id));
             }
-            None if room => {
-                inner.devices.insert(device.to_owned(), Kept { known, guard: guard.clone() });
-                true
-            }
-            None => false,
+            inner.devices.insert(device.to_owned(), (Kept { known, guard: guard.clone(), key }, order));
+            true
         };
-        inner.changed |= changed;
     }
 }
 
@@ -154,9 +164,9 @@ mod tests {
         let mut guard = ReplayGuard::default();
         assert_eq!(guard.judge(&counted(700), Duration::ZERO), Verdict::New);
         let id = "A4:C1:38:12:34:56";
-        memory.keep(id, known, &guard, true);
+        memory.keep(id, known, &guard, None, true);
         let saved = memory.save().unwrap();
-        memory.keep(id, known, &guard, false);
+        memory.keep(id, known, &guard, None, false);
         assert_eq!(memory.save(), None, "nothing changed");
         let after = Memory::default();
         after.restore(&saved);
@@ -175,13 +185,25 @@ mod tests {
     }
 
     #[test]
-    fn it_does_not_grow_beyond_its_bound() {
+    fn it_does_not_grow_beyond_its_bound_and_forgets_who_was_not_heard_for_longest() {
         let memory = Memory::default();
         let guard = ReplayGuard::from(BTreeMap::from([(Format::Bthome, u32::MAX)]));
+        let known = Known { sleepy: true, silence: None };
         for i in 0..2 * MOST {
-            memory.keep(&format!("A4:C1:38:12:{i:04}"), Known { sleepy: false, silence: Some(900) }, &guard, true);
+            // One that is heard all the time.
+            memory.keep("A4:C1:38:12:34:56", known, &guard, None, true);
+            memory.keep(
+                &format!("A4:C1:38:12:{i:04}"),
+                Known { sleepy: false, silence: Some(900) },
+                &guard,
+                None,
+                true,
+            );
         }
         assert_eq!(memory.inner().devices.len(), MOST);
+        assert_eq!(memory.of("A4:C1:38:12:34:56").known, known);
+        let last = memory.of(&format!("A4:C1:38:12:{:04}", 2 * MOST - 1));
+        assert_eq!((last.known.silence, memory.of("A4:C1:38:12:0000").known.silence), (Some(900), None));
         assert!(memory.save().unwrap().len() < 128 * MOST);
     }
 }

@@ -23,7 +23,7 @@ pub(crate) struct Sample {
     advertisements: Vec<Advertisement>,
     /// Values of its characteristics as hexadecimal digits, by the characteristic's UUID: `{"2a19": "64"}`.
     characteristics: BTreeMap<String, String>,
-    /// The key that the advertisements are encrypted with, as 32 hexadecimal digits: a published one, never a key in use.
+    /// The key that the advertisements are encrypted with, as 32 hexadecimal digits (24 for old Xiaomi devices): a published one, never a key in use.
     #[schemars(length(min = 24, max = 32))]
     bind_key: Option<String>,
 }
@@ -65,7 +65,10 @@ pub(crate) fn stand_ins() -> Vec<Json> {
 pub(crate) fn replay(bound: &Bound, sample: &Json) -> Result<Vec<Decoded>, String> {
     let sample = Sample::deserialize(sample).map_err(|error| error.to_string())?;
     let key = match &sample.bind_key {
-        Some(text) => Some(Key::from_hex(text).ok_or("bindKey: 32 hexadecimal digits would be accepted")?),
+        Some(text) => Some(
+            Key::from_hex(text)
+                .ok_or("bindKey: 32 hexadecimal digits (24 for old Xiaomi devices) would be accepted")?,
+        ),
         None => None,
     };
     let mut out = Vec::new();

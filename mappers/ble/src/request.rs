@@ -67,6 +67,17 @@ pub(crate) enum Said {
     Notified(Spot, Vec<u8>),
 }
 
+impl Said {
+    /// What is wrong with it.
+    pub fn troubles(&self) -> impl Iterator<Item = &Trouble> {
+        let messages = match self {
+            Self::Advertised(_, messages) => &messages[..],
+            Self::Repeated(_) | Self::Notified(..) => &[],
+        };
+        messages.iter().filter_map(|(_, message)| message.as_ref().err())
+    }
+}
+
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let id = &self.device.id;

@@ -37,6 +37,10 @@ impl Rule {
             let message = format!("is {length}, but the value reaches to byte {}", self.offset + width);
             return Err(("length", message));
         }
+        if let Some(length) = self.length.filter(|length| self.prefix.len() > *length) {
+            let message = format!("has {} bytes, but length says that the record has {length}", self.prefix.len());
+            return Err(("prefix", message));
+        }
         match self.bits {
             Some(_) if whole(data_type).is_none() => {
                 Err(("bits", format!("are of a whole number or a bool; {data_type} has none")))
@@ -248,6 +252,13 @@ mod tests {
             (length(4), DataType::Uint16, None, None),
             (length(4), DataType::String, Some(3), Some(("length", "reaches to byte 5"))),
             (length(4), DataType::String, None, None),
+            (
+                Rule { prefix: vec![5; 5], ..length(4) },
+                DataType::Uint8,
+                None,
+                Some(("prefix", "has 5 bytes, but length says that the record has 4")),
+            ),
+            (Rule { prefix: vec![5; 4], ..length(4) }, DataType::Uint8, None, None),
         ] {
             match (rule.check(data_type, size), expected) {
                 (Ok(()), None) => {}

@@ -132,7 +132,8 @@ impl Device {
             }
             match message {
                 Ok(message) => {
-                    self.trouble = None;
+                    // A mere sign of life takes back nothing.
+                    self.trouble.take_if(|_| message.tells());
                     self.model = message.model.map(Into::into).or(self.model.take());
                     for measure in message.measures {
                         self.measure(format, measure.name, measure.index, measure.value);
@@ -163,13 +164,12 @@ impl Device {
         let number = |number: Option<i16>| number.map(|n| n.to_string()).unwrap_or_default();
         let mut format: Vec<_> = self.formats.iter().map(|format| format_name(*format)).collect();
         format.extend(self.model.clone());
-        let name: String = advert.name.iter().flat_map(|name| name.chars()).filter(|c| !c.is_control()).collect();
         Found {
             id: advert.mac.to_string(),
             about: vec![
                 ("address", advert.mac.to_string()),
                 ("rssi", number(advert.rssi)),
-                ("name", name),
+                ("name", advert.name.clone().unwrap_or_default()),
                 ("format", format.join(" ")),
                 ("values", self.values()),
             ],
@@ -203,13 +203,12 @@ impl Device {
 
     /// A spec that passes `check`: what it measures, how strong it is received, and the battery of one that has that
     /// service. None for a device that nobody could find again.
-    fn draft(&self) -> Option<Json> {
+    fn draft(&self) -> Result<Json, String> {
         let mac = self.advert.mac;
-        let changes = self.advert.random && mac.0[0] >> 6 != 0b11;
-        let mut endpoint = match (&self.advert.name, changes) {
+        let mut endpoint = match (&self.advert.name, self.advert.is_private()) {
             (_, false) => json!({ "address": mac.to_string() }),
             (Some(name), true) if !name.is_empty() => json!({ "name": name }),
-            _ => return None,
+            _ => return Err("its address changes, and it has no name".to_owned()),
         };
         if matches!(self.trouble, Some(Trouble::KeyNeeded)) {
             let key = mac.to_string().replace(':', "").to_lowercase();
@@ -221,7 +220,7 @@ impl Device {
             let battery = json!({ "characteristic": { "service": "180f", "uuid": "2a19" } });
             properties.push(json!({ "name": "battery", "type": "uint8", "unit": "%", "ble": battery }));
         }
-        Some(json!({ "protocol": { "ble": endpoint }, "properties": properties }))
+        Ok(json!({ "protocol": { "ble": endpoint }, "properties": properties }))
     }
 
     fn property(&self, (format, name, index, _): &(Format, &'static str, u8, Value)) -> Option<Json> {

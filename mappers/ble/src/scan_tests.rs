@@ -57,7 +57,7 @@ fn a_known_device_is_shown_with_its_values_and_a_draft_of_its_readings() {
         [
             "address=A4:C1:38:00:00:01",
             "rssi=-70",
-            "name=ATC[2J_1",
+            "name=ATC\u{1b}[2J_1",
             "format=bthome",
             "values=temperature 25.06 °C, humidity 50.55 %"
         ]
@@ -86,6 +86,19 @@ fn an_encrypted_device_gets_a_draft_with_the_place_of_its_key() {
 }
 
 #[test]
+fn a_sign_of_life_takes_back_no_trouble() {
+    let xiaomi = |data: &str| {
+        let mut one = Advert::new(Mac([0xa4, 0xc1, 0x38, 0xd4, 0x3c, 0x48]));
+        one.service_data.push((short(0xfe95), crate::secrets::hexadecimal(data).unwrap()));
+        one
+    };
+    // A message that is encrypted, and one without an object, which the same device sends in the clear.
+    let seen = heard([xiaomi("58585b0502483cd438c1a40800000000000000000000"), xiaomi("30585b0502483cd438c1a408")]);
+    assert!(only(&seen).values().contains("no bindKey"), "{}", only(&seen).values());
+    assert!(only(&seen).draft().unwrap()["protocol"]["ble"]["bindKey"].is_object());
+}
+
+#[test]
 fn an_unknown_device_is_shown_with_what_is_known() {
     let mut one = advert(3);
     one.services = vec![short(0x180f)];
@@ -100,10 +113,10 @@ fn an_unknown_device_is_shown_with_what_is_known() {
 #[test]
 fn who_changes_its_address_is_drafted_by_its_name_or_not_at_all() {
     for (first, random, name, expected) in [
-        (0x51, true, None, None),
-        (0x51, true, Some("watch"), Some(json!({ "name": "watch" }))),
-        (0xd1, true, Some("tag"), Some(json!({ "address": "D1:00:00:00:00:00" }))),
-        (0x50, false, Some("plug"), Some(json!({ "address": "50:00:00:00:00:00" }))),
+        (0x51, true, None, Err("its address changes, and it has no name".to_owned())),
+        (0x51, true, Some("watch"), Ok(json!({ "name": "watch" }))),
+        (0xd1, true, Some("tag"), Ok(json!({ "address": "D1:00:00:00:00:00" }))),
+        (0x50, false, Some("plug"), Ok(json!({ "address": "50:00:00:00:00:00" }))),
     ] {
         let mut one = Advert::new(Mac([first, 0, 0, 0, 0, 0]));
         (one.random, one.name) = (random, name.map(str::to_owned));

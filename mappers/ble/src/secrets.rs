@@ -15,12 +15,15 @@ const LONGEST: u64 = 256;
 /// # Errors
 /// Unreachable, with the file and what is expected of it.
 pub(crate) fn key(folder: Option<&Path>, at: &SecretRef, what: &str) -> Result<Key> {
-    let (path, text) = text(folder, at, what, "32 hexadecimal digits")?;
     // The short keys of old Xiaomi devices are for their advertisements alone.
-    let short = what == "irk" && text.len() < 32;
-    Key::from_hex(&text).filter(|_| !short).ok_or_else(|| {
-        unreachable(format!("{what}: {} must hold 32 hexadecimal digits and nothing else", path.display()))
-    })
+    let advertised = what != "irk";
+    let expected =
+        if advertised { "32 hexadecimal digits (24 for old Xiaomi devices)" } else { "32 hexadecimal digits" };
+    let (path, text) = text(folder, at, what, expected)?;
+    let short = !advertised && text.len() < 32;
+    Key::from_hex(&text)
+        .filter(|_| !short)
+        .ok_or_else(|| unreachable(format!("{what}: {} must hold {expected} and nothing else", path.display())))
 }
 
 /// The number that a device is paired with.
@@ -99,6 +102,7 @@ mod tests {
             (key(Some(&folder), &at("long"), "irk").unwrap_err(), ["irk", "sensors/long", "32 hexadecimal"]),
             (key(Some(&folder), &at("binary"), "irk").unwrap_err(), ["irk", "sensors/binary", "32 hexadecimal"]),
             (passkey(Some(&folder), &at("short")).unwrap_err(), ["passkey", "sensors/short", "six digits"]),
+            (key(Some(&folder), &at("long"), "bindKey").unwrap_err(), ["bindKey", "sensors/long", "digits (24 for"]),
             (key(None, &at("kitchen"), "bindKey").unwrap_err(), ["bindKey", "sensors/kitchen", "secrets folder"]),
         ] {
             assert_eq!(error.kind, mapper_api::ErrorKind::Unreachable);

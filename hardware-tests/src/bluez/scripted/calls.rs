@@ -137,7 +137,9 @@ impl World {
             }
             self.discover(number);
         }
-        self.changes(&adapter_path(number), ADAPTER, [("Powered", boxed(on))]);
+        if !self.faults.contains_key("Adapter1.Powered") {
+            self.changes(&adapter_path(number), ADAPTER, [("Powered", boxed(on))]);
+        }
     }
 
     fn agent(&mut self, call: &Message, member: &str) -> Answer {

@@ -197,7 +197,8 @@ impl Scripted {
 
     // What goes wrong in BlueZ.
 
-    /// Calls of this method are never answered; `Device1.ServicesResolved` (a property) never comes true.
+    /// Calls of this method are never answered; `Device1.ServicesResolved` (a property) never comes true,
+    /// and changes of `Adapter1.Powered` (one as well) are not told.
     pub fn hang(&self, method: &str) {
         lock(&self.world).faults.insert(method.into(), Fault::Hang);
     }
@@ -218,6 +219,15 @@ impl Scripted {
         let mut world = lock(&self.world);
         if let Some(adapter) = world.adapters.get_mut(&adapter) {
             adapter.sessions.clear();
+        }
+        world.discover(adapter);
+    }
+
+    /// Another program has asked for discovery: bluetoothctl, a desktop's settings. It does not want duplicates.
+    pub fn discover_for_another(&self, adapter: usize) {
+        let mut world = lock(&self.world);
+        if let Some(adapter) = world.adapters.get_mut(&adapter) {
+            adapter.sessions.insert("another program".into(), false);
         }
         world.discover(adapter);
     }

@@ -7,7 +7,10 @@ use super::{Datum, Part, Source, uuid};
 use crate::{
     characteristics,
     config::{self, Address, Figure},
-    formats::names::{self, Kind},
+    formats::{
+        Format, gives,
+        names::{self, Kind},
+    },
     radio::{Spot, WriteKind},
     rule::{Bits, Rule},
     secrets::hexadecimal,
@@ -16,6 +19,9 @@ use crate::{
 /// The most bytes that stand in one advertisement, and in one characteristic (Core Specification, vol. 3, part F, 3.2.9).
 const MOST_ADVERTISED: i64 = 254;
 const MOST_IN_CHARACTERISTIC: i64 = 512;
+
+/// The most values of one name: each takes two bytes at least.
+const MOST_OF_A_NAME: i64 = MOST_ADVERTISED / 2;
 
 /// Checks one property; all its mistakes are added.
 pub(super) fn datum(id: PointId, point: &Point<Address>, errors: &mut Vec<BindError>) -> Option<Datum> {
@@ -86,16 +92,31 @@ impl Check<'_> {
     fn reading(&mut self, name: &str) -> Option<Source> {
         self.own_order();
         match names::find(name) {
-            Some(known) => self.kind(known),
+            Some(known) => {
+                self.kind(known);
+                self.format(known);
+            }
             None => self.unknown(name),
         }
-        let index = self.index()?;
+        let index = self.index(MOST_OF_A_NAME)?;
         Some(Source::Reading { name: name.to_owned(), index, format: self.point.address.format })
     }
 
-    fn index(&mut self) -> Option<u8> {
-        let index = self.whole("index", self.point.address.index.unwrap_or(1), 1, 255)?;
+    /// Which of several of a name.
+    fn index(&mut self, most: i64) -> Option<u8> {
+        let index = self.whole("index", self.point.address.index.unwrap_or(1), 1, most)?;
         u8::try_from(index).ok()
+    }
+
+    /// One that has such a value.
+    fn format(&mut self, name: &names::Name) {
+        let word = |format: Format| serde_json::to_string(&format).unwrap_or_default().replace('"', "");
+        if let Some(format) = self.point.address.format.filter(|format| !gives::gives(*format, name.name)) {
+            let others = gives::of(name.name).map(word).collect::<Vec<_>>().join(", ");
+            let accepted =
+                if others.is_empty() { "no format has it".to_owned() } else { format!("accepted: {others}") };
+            self.refuse("format", format!("{} never has {}; {accepted}", word(format), name.name));
+        }
     }
 
     /// A type that holds each value of this kind as it is.
@@ -203,7 +224,7 @@ impl Check<'_> {
                 format!("{} cannot be written by its standard type; offset: 0 writes plain bytes", field.name);
             self.refuse_property("access", message);
         }
-        Some(Part::Standard { field: field.name, index: self.index()? })
+        Some(Part::Standard { field: field.name, index: self.index(255)? })
     }
 
     fn rule(

@@ -104,6 +104,7 @@ fn read(sender: Mac, data: &[u8], key: Option<&Key>) -> Result<Message, Trouble>
     match objects(&opened_unchecked(sender, *start, rest, key)?, model) {
         Objects { measures, remark: None } if !measures.is_empty() => Ok(Message {
             measures: measures.into_vec(),
+            unchecked: true,
             remark: Some("its encryption, of MiBeacon 2 and 3, does not tell who sent it".into()),
             ..message
         }),

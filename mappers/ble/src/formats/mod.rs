@@ -5,6 +5,7 @@ mod altbeacon;
 mod atc;
 mod bthome;
 mod eddystone;
+pub(crate) mod gives;
 mod govee;
 mod ibeacon;
 pub(crate) mod measures;
@@ -14,7 +15,7 @@ pub(crate) mod record;
 mod ruuvi;
 #[cfg(test)]
 pub(crate) mod samples;
-mod seal;
+pub(crate) mod seal;
 mod sig;
 mod switchbot;
 #[cfg(test)]
@@ -107,6 +108,8 @@ pub struct Message {
     pub sleepy: bool,
     /// It was encrypted, and is authentic.
     pub encrypted: bool,
+    /// It was encrypted in a way that does not tell who sent it (MiBeacon 2 and 3), and opened with the key.
+    pub unchecked: bool,
     /// A number that grows with each message of this device; a lower one is a replay.
     pub counter: Option<u32>,
     /// A number that tells messages apart: the same one as before is a repetition.
@@ -125,10 +128,21 @@ impl Message {
             measures: Vec::new(),
             sleepy: false,
             encrypted: false,
+            unchecked: false,
             counter: None,
             packet: None,
             remark: None,
         }
+    }
+
+    /// It was opened with the device's key.
+    pub fn is_opened(&self) -> bool {
+        self.encrypted || self.unchecked
+    }
+
+    /// It says more than that its sender is there: encrypted devices send that in the clear too, and it proves no key.
+    pub fn tells(&self) -> bool {
+        self.is_opened() || !self.measures.is_empty()
     }
 }
 
@@ -144,9 +158,19 @@ pub enum Trouble {
     /// It was promised to be encrypted, and is not.
     #[error("it is not encrypted although the device has a bindKey")]
     NotEncrypted,
+    /// Its counter is behind what was heard.
+    #[error("it is older than what was heard before: recorded and played back, or the device was set up again")]
+    Replayed,
     /// It breaks the format's own rules.
     #[error("{0}")]
     Malformed(Cow<'static, str>),
+}
+
+impl Trouble {
+    /// The key does not fit: it is wrong, or the message is not the device's.
+    pub fn is_amiss(&self) -> bool {
+        matches!(self, Self::WrongKey | Self::NotEncrypted)
+    }
 }
 
 /// One format's view of an advertisement; none if the advertisement is not of this format.
@@ -168,14 +192,64 @@ const DECODERS: &[(Format, Decode)] = &[
     (Format::Sig, sig::decode),
 ];
 
-/// What each format makes of an advertisement. Most are of one format or none.
+/// What each format makes of an advertisement. Most are of one format or none. With a key nothing that was said in the
+/// clear is believed, in whatever format: its sender's address proves nothing.
 pub fn decode(advert: &Advert, key: Option<&Key>) -> Vec<(Format, Result<Message, Trouble>)> {
-    DECODERS.iter().filter_map(|(format, decode)| Some((*format, decode(advert, key)?))).collect()
+    let sealed = |message: Message| {
+        let known = |measure: &Measure| gives::gives(message.format, measure.name);
+        debug_assert!(message.measures.iter().all(known), "{message:?}");
+        let believed = key.is_none() || message.is_opened() || !message.tells();
+        if believed { Ok(message) } else { Err(Trouble::NotEncrypted) }
+    };
+    DECODERS.iter().filter_map(|(format, decode)| Some((*format, decode(advert, key)?.and_then(sealed)))).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Key;
+    use super::{
+        Format, Key, Trouble, decode,
+        samples::{key, service as sent},
+        vectors::{manufacturer, service},
+    };
+
+    #[test]
+    fn with_a_key_nothing_is_believed_that_was_said_in_the_clear() {
+        let altbeacon = format!("beac{}c500", "01".repeat(20));
+        for (format, advert) in [
+            (Format::Bthome, service(0xfcd2, "4002ca0903bf13")),
+            (Format::Bthome, service(0x181c, "2302ca09")),
+            (Format::MiBeacon, sent("58:2D:34:35:93:21", 0xfe95, "5020aa01da219335342d580d1004fe004802")),
+            (Format::Atc, sent("A4:C1:38:02:83:F4", 0x181a, "a4c1380283f4ff9c2f5f0bf819")),
+            (Format::Ruuvi, manufacturer(0x0499, "0512FC5394C37C0004FFFC040CAC364200CDCBB8334C884F")),
+            (Format::Govee, manufacturer(0xec88, "0088078c116402")),
+            (Format::SwitchBot, service(0xfd3d, "5400e4069835")),
+            (Format::IBeacon, manufacturer(0x004c, "0215E2C56DB5DFFB48D2B060D0F5A71096E000640000C5")),
+            (Format::Eddystone, service(0xfeaa, "20000b1813000000146700002ac4")),
+            (Format::AltBeacon, manufacturer(0x0118, &altbeacon)),
+            (Format::Sig, service(0x2a6e, "3409")),
+        ] {
+            let told = |key| decode(&advert, key).into_iter().find_map(|(of, said)| (of == format).then_some(said));
+            assert!(told(None).is_some_and(|said| said.is_ok_and(|said| !said.measures.is_empty())), "{format:?}");
+            assert_eq!(told(Some(&Key([7; 16]))), Some(Err(Trouble::NotEncrypted)), "{format:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_opened_with_the_key_is_believed_and_so_is_a_sign_of_life() {
+        // The old encryption, of which nobody can tell who sent it, and a clear message without an object.
+        for (advert, hex, opened) in [
+            (
+                sent("F8:24:41:C5:98:8B", 0xfe95, "5830b603d28b98c54124f8c3491476757e00000099"),
+                "b853075158487ca39a5b5ea9",
+                true,
+            ),
+            (sent("A4:C1:38:D4:3C:48", 0xfe95, "30585b0502483cd438c1a408"), &"07".repeat(16), false),
+        ] {
+            let told = decode(&advert, Some(&key(hex)));
+            let [(_, Ok(said))] = &told[..] else { panic!("{told:?}") };
+            assert_eq!((said.is_opened(), said.tells()), (opened, opened));
+        }
+    }
 
     #[test]
     fn keys_are_of_32_or_24_digits() {

@@ -22,7 +22,16 @@ pub fn key(hex: &str) -> Key {
 
 /// The message that there must be.
 pub fn message(heard: Heard) -> Message {
-    heard.expect("it is of this format").expect("it is understood")
+    let message = heard.expect("it is of this format").expect("it is understood");
+    held_to_the_table(&message);
+    message
+}
+
+/// Each measure has a name that the format is known to give.
+pub fn held_to_the_table(message: &Message) {
+    for measure in &message.measures {
+        assert!(super::gives::gives(message.format, measure.name), "{:?} gives {}", message.format, measure.name);
+    }
 }
 
 /// What is wrong with it, as something must be.

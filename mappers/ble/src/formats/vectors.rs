@@ -4,7 +4,10 @@
 use proptest::prelude::*;
 
 pub(crate) use super::samples::bytes;
-use super::{DECODERS, Format, Heard, decode, samples::line};
+use super::{
+    DECODERS, Format, Heard, decode,
+    samples::{held_to_the_table, line},
+};
 use crate::advert::{Advert, Mac, short};
 
 /// An advertisement with manufacturer data of this company.
@@ -22,7 +25,10 @@ pub(crate) fn told(heard: Heard) -> String {
     match heard {
         None => "nothing".to_owned(),
         Some(Err(trouble)) => format!("trouble: {trouble}"),
-        Some(Ok(message)) => line(&message),
+        Some(Ok(message)) => {
+            held_to_the_table(&message);
+            line(&message)
+        }
     }
 }
 

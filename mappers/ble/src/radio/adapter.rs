@@ -19,8 +19,12 @@ struct Owner {
     core: Arc<Core>,
     calls: Calls,
     hci: Hci,
-    /// Discovery was started, and what watches over it.
+    /// Discovery was started.
+    on: bool,
+    /// What watches over it. It outlives discovery: listeners that are told of trouble go, and come again to look.
     dog: Option<Watchdog>,
+    /// When it was started, until BlueZ says so or enough time went by.
+    started: Option<Instant>,
     /// Since when BlueZ says that it does not discover although it was started.
     paused: Option<Instant>,
     /// When and after how long to try again what failed.
@@ -34,9 +38,10 @@ const TOLD: u32 = 2;
 
 /// Owns the adapter.
 pub async fn run(core: Arc<Core>, calls: Calls, hci: Hci, poke: Arc<Notify>) {
-    let mut owner = Owner { core, calls, hci, dog: None, paused: None, retry: None, failures: 0 };
+    let mut owner =
+        Owner { core, calls, hci, on: false, dog: None, started: None, paused: None, retry: None, failures: 0 };
     while let Some(view) = owner.core.view(hci) {
-        let next = owner.tend(view).await;
+        let next = owner.tend(view).await.into_iter().chain(view.wanted_until).min();
         tokio::select! {
             () = poke.notified() => {}
             () = async { tokio::time::sleep_until(next.unwrap_or_else(Instant::now)).await }, if next.is_some() => {}
@@ -48,18 +53,26 @@ impl Owner {
     /// Does what is due, and says when to look again.
     async fn tend(&mut self, view: View) -> Option<Instant> {
         if !view.wanted {
-            if self.dog.take().is_some() {
+            if std::mem::take(&mut self.on) {
                 // Discovery that BlueZ no longer knows of is off as well.
                 let _ = self.call("StopDiscovery", ()).await;
             }
-            (self.paused, self.retry, self.failures) = (None, None, 0);
+            if let Some(dog) = &mut self.dog {
+                dog.pause(view.heard, Instant::now());
+            }
+            self.paused = None;
             return None;
         }
         let now = Instant::now();
         if let Some((at, _)) = self.retry.filter(|(at, _)| now < *at) {
             return Some(at);
         }
-        if self.dog.is_none() || !view.powered {
+        // BlueZ's word that it is on may be under way, or lost.
+        let soon = self.started.map(|at| at + self.core.settings.pause).filter(|soon| self.on && now < *soon);
+        if let Some(soon) = soon.filter(|_| !view.powered) {
+            return Some(soon);
+        }
+        if !self.on || !view.powered {
             let result = self.start(view.powered).await;
             return Some(self.started(view, result));
         }
@@ -121,11 +134,17 @@ impl Owner {
         let now = Instant::now();
         let Err(error) = result else {
             let settings = &self.core.settings;
-            (self.retry, self.failures) = (None, 0);
-            self.dog.get_or_insert_with(|| Watchdog::new(settings.silence, settings.longest_silence, now));
+            if self.failures > 0 {
+                self.core.adapter_works(self.hci);
+            }
+            (self.on, self.started, self.retry, self.failures) = (true, Some(now), None, 0);
+            self.dog.get_or_insert_with(|| Watchdog::new(settings.silence, settings.longest_silence, now)).resume(now);
             return now;
         };
-        self.dog = None;
+        self.on = false;
+        if let Some(dog) = &mut self.dog {
+            dog.pause(view.heard, now);
+        }
         let (first, longest) = self.core.settings.retry;
         self.failures += 1;
         if self.failures == TOLD {

@@ -12,7 +12,7 @@ use dbus::{
     nonblock::{NonblockReply, SyncConnection},
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Notify, mpsc, oneshot},
     task::JoinHandle,
     time::timeout,
 };
@@ -24,7 +24,7 @@ use super::{
 };
 
 /// How many signals wait for the radio's task.
-const SIGNALS: usize = 4096;
+pub const SIGNALS: usize = 4096;
 
 /// Everything that BlueZ says, whoever it is at the moment; and that it came or went.
 const RULES: [&str; 2] = [
@@ -158,6 +158,7 @@ impl Calls {
 fn message(name: &str, path: &str, interface: &str, method: &str, args: &impl AppendAll) -> Result<Message, CallError> {
     let wrong = |message| CallError { name: "org.freedesktop.DBus.Error.InvalidArgs".to_owned(), message };
     let mut message = Message::new_method_call(name, path, interface, method).map_err(wrong)?;
+    message.set_auto_start(false);
     args.append(&mut IterAppend::new(&mut message));
     Ok(message)
 }
@@ -175,6 +176,8 @@ impl Drop for Pending<'_> {
 pub struct Bus {
     pub calls: Calls,
     pub signals: mpsc::Receiver<Message>,
+    /// Signals were lost since: this process did not keep up.
+    pub overrun: Arc<Notify>,
     /// Ends when the connection is lost, with the reason.
     pub lost: JoinHandle<String>,
 }
@@ -209,17 +212,19 @@ impl Bus {
         let (heard, signals) = mpsc::channel(SIGNALS);
         let mut rule = MatchRule::new();
         rule.msg_type = Some(dbus::MessageType::Signal);
-        let counted = Arc::clone(counters);
+        let (counted, overrun) = (Arc::clone(counters), Arc::new(Notify::new()));
+        let full = Arc::clone(&overrun);
         connection.start_receive(
             rule,
             Box::new(move |message, _| {
-                counted
-                    .overrun
-                    .add(u64::from(matches!(heard.try_send(message), Err(mpsc::error::TrySendError::Full(_)))));
+                if matches!(heard.try_send(message), Err(mpsc::error::TrySendError::Full(_))) {
+                    counted.overrun.add(1);
+                    full.notify_one();
+                }
                 true
             }),
         );
-        let bus = Self { calls: Calls { connection, limit }, signals, lost };
+        let bus = Self { calls: Calls { connection, limit }, signals, overrun, lost };
         for rule in RULES {
             let added = bus.calls.call_for::<()>(limit, BUS, "/org/freedesktop/DBus", BUS, "AddMatch", (rule,)).await;
             added.map_err(|error| no(error.message))?;
@@ -227,5 +232,16 @@ impl Bus {
         }
         counters.buses.add(1);
         Ok(bus)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BLUEZ, message};
+
+    /// On Debian systemd would start bluetoothd for it, and does not where there is no controller: no answer for 25 s.
+    #[test]
+    fn no_call_starts_a_service() {
+        assert!(!message(BLUEZ, "/", "a.b", "C", &()).unwrap().get_auto_start());
     }
 }

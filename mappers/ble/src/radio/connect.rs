@@ -3,10 +3,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout, timeout_at},
+};
 
 use super::{
-    Connect, Connection, Listener, Pairing, RadioError, RadioErrorKind, Who,
+    Connect, Connection, Limits, Listener, Pairing, Phase, RadioError, RadioErrorKind, Who,
     bus::{CallError, Calls},
     core::{Core, LinkState, Slot, User},
     facts::{DEVICE, Place},
@@ -65,35 +68,76 @@ pub async fn connect(
     }
     // Discovery goes on until the link stands: BlueZ forgets soon what it does not hear.
     let mut listener = Listener::new(core, who.clone(), adapter);
-    let seen = timeout(how.patience, in_the_air(core, who, adapter, &mut listener)).await;
-    let place = seen.map_err(|_| not_seen(how.patience))??;
+    let mut clock = Clock::new(&how);
+    let place = clock.run(Phase::Heard, None, in_the_air(core, who, adapter, &mut listener)).await?;
     listener.ear.deafen();
-    let claim = claim(core, place, &how).await?;
+    let claim = clock.run(Phase::Slot, None, claim(core, place, how.priority)).await?;
     if how.pairing != Pairing::None {
-        pair(&claim, how.pairing).await?;
+        let begun = Instant::now();
+        pair(&claim, how.pairing).await.map_err(|error| error.at(Phase::Pairing))?;
+        clock.end += begun.elapsed();
     }
+    let mac = claim.mac;
+    clock.run(Phase::Link, Some(mac), link(core, claim, how.limits.link)).await.inspect_err(|error| {
+        if error.kind == RadioErrorKind::Timeout {
+            core.suspect.notify_one();
+        }
+    })
+}
+
+/// How much time a connect has: each phase its own limit, and all of them the whole.
+struct Clock {
+    limits: Limits,
+    whole: Duration,
+    end: Instant,
+}
+
+impl Clock {
+    fn new(how: &Connect) -> Self {
+        Self { limits: how.limits, whole: how.patience, end: Instant::now() + how.patience }
+    }
+
+    /// Runs a phase. Whatever it ends with is told to be its own.
+    async fn run<T>(
+        &self,
+        phase: Phase,
+        mac: Option<Mac>,
+        work: impl Future<Output = Result<T, RadioError>>,
+    ) -> Result<T, RadioError> {
+        let (limit, what) = match phase {
+            Phase::Heard => (self.limits.heard, "was not heard"),
+            Phase::Slot => (self.limits.slot, "was heard, but no slot for a link was free"),
+            Phase::Pairing | Phase::Link => (self.limits.link, "did not connect"),
+        };
+        let at = (Instant::now() + limit).min(self.end);
+        let result = timeout_at(at, work).await.unwrap_or_else(|_| {
+            let kind = if phase == Phase::Heard { RadioErrorKind::NotSeen } else { RadioErrorKind::Timeout };
+            let who = mac.map_or_else(|| "the device".to_owned(), |mac| mac.to_string());
+            let within = if at < self.end { format!("{limit:?}") } else { format!("the {:?} for all", self.whole) };
+            Err(RadioError::new(kind, format!("{who} {what} within {within}")))
+        });
+        result.map_err(|error| error.at(phase))
+    }
+}
+
+async fn link(core: &Arc<Core>, claim: Claim, limit: Duration) -> Result<Connection, RadioError> {
     let session = session(core).await?;
-    match timeout(how.patience, Connection::open(&claim, &session, how.patience)).await {
-        Ok(Ok(parts)) => {
-            core.link_is_up(place);
+    match Connection::open(&claim, &session, limit).await {
+        Ok(parts) => {
+            core.link_is_up(claim.place);
             core.counters.connects.add(1);
             Ok(Connection::new(claim, session, parts))
         }
-        Ok(Err(error)) => {
+        Err(error) => {
             if refusal::is_full(&error.message) {
-                core.learn_slots(place.hci);
+                core.learn_slots(claim.place.hci);
             }
             // btleplug says of any failure that it found no device.
-            let hidden = refusal::is_unknown(&error.name) && core.known(place).is_some();
+            let hidden = refusal::is_unknown(&error.name) && core.known(claim.place).is_some();
             if hidden || refusal::is_of_the_bus(&error.name) {
                 discard(core, &session).await;
             }
-            Err(failed(core, &claim, &error))
-        }
-        Err(_) => {
-            core.suspect.notify_one();
-            let message = format!("{} did not connect within {:?}", claim.mac, how.patience);
-            Err(RadioError::new(RadioErrorKind::Timeout, message))
+            Err(failed(&claim, &error))
         }
     }
 }
@@ -119,29 +163,21 @@ async fn in_the_air(
     }
 }
 
-fn not_seen(patience: Duration) -> RadioError {
-    RadioError::new(RadioErrorKind::NotSeen, format!("the device was not heard for {patience:?}"))
-}
-
-async fn claim(core: &Arc<Core>, place: Place, how: &Connect) -> Result<Claim, RadioError> {
-    let busy = |what: &str| RadioError::new(RadioErrorKind::Timeout, format!("{what} within {:?}", how.patience));
-    let slot = timeout(how.patience, core.slot(place.hci, how.priority)).await;
-    let slot = slot.map_err(|_| busy("no slot for a link was free"))??;
+async fn claim(core: &Arc<Core>, place: Place, priority: u8) -> Result<Claim, RadioError> {
+    let slot = core.slot(place.hci, priority).await?;
     let user = core.user();
-    let alone = async {
-        loop {
-            let freed = core.freed.notified();
-            tokio::pin!(freed);
-            freed.as_mut().enable();
-            match core.begin_link(place) {
-                Some(follow) => return follow,
-                None => freed.await,
-            }
+    // The link that there may be to the device has to end first.
+    let follow = loop {
+        let freed = core.freed.notified();
+        tokio::pin!(freed);
+        freed.as_mut().enable();
+        match core.begin_link(place) {
+            Some(follow) => break follow,
+            None => freed.await,
         }
     };
-    let begun = timeout(how.patience, alone).await;
-    let follow = begun.map_err(|_| busy("the link that there is to the device did not end"))?;
-    let ready = core.calls().and_then(|calls| Ok((calls, core.known(place).ok_or_else(|| not_seen(how.patience))?)));
+    let forgotten = || RadioError::new(RadioErrorKind::NotSeen, "BlueZ forgot the device before it was called");
+    let ready = core.calls().and_then(|calls| Ok((calls, core.known(place).ok_or_else(forgotten)?)));
     match ready {
         Ok((calls, (adapter, known))) => {
             let (core, held) = (Arc::clone(core), Some((slot, user)));
@@ -202,11 +238,8 @@ async fn discard(core: &Arc<Core>, session: &Arc<Session>) {
     }
 }
 
-fn failed(core: &Core, claim: &Claim, error: &CallError) -> RadioError {
+fn failed(claim: &Claim, error: &CallError) -> RadioError {
     let kind = refusal::of_connect(&error.name);
-    if kind == RadioErrorKind::Timeout {
-        core.suspect.notify_one();
-    }
     RadioError::new(kind, format!("{} cannot be connected to: {}", claim.mac, text(error)))
 }
 

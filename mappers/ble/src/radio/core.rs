@@ -1,7 +1,7 @@
 //! What the radio's tasks share: who listens, what was seen, which adapters and links there are. Short locks, no I/O.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -18,7 +18,7 @@ use super::{
     bus::Calls,
     counts::Counters,
     ear::{Ear, Heard},
-    facts::{AdapterFacts, DeviceFacts, Hci, Place},
+    facts::{AdapterFacts, DeviceFacts, Hci, Place, Signal},
     hub,
     seen::{Known, Seen},
     session::Session,
@@ -71,6 +71,8 @@ struct Adapter {
     heard: Option<Instant>,
     /// Why it is of no use, until it hears something.
     trouble: Option<RadioError>,
+    /// When the last one who listened to it went.
+    left: Option<Instant>,
     slots: Slots<oneshot::Sender<Slot>>,
     poke: Arc<Notify>,
     task: Option<AbortHandle>,
@@ -93,6 +95,8 @@ pub struct View {
     pub discovering: bool,
     pub heard: Option<Instant>,
     pub wanted: bool,
+    /// Nobody listens, and it is wanted until then all the same.
+    pub wanted_until: Option<Instant>,
     /// It holds links.
     pub linked: bool,
     /// It is calling devices.
@@ -197,6 +201,8 @@ impl Core {
             ear.fail(trouble);
         } else if let Some(missing) = state.missing(ear.adapter()).filter(|_| !state.adapters.is_empty()) {
             ear.fail(&missing);
+        } else if let Some(trouble) = state.of_no_use(ear.adapter()) {
+            ear.fail(&trouble);
         }
         state.ears.push(Arc::clone(ear));
         state.poke();
@@ -204,7 +210,11 @@ impl Core {
 
     pub fn remove_ear(&self, ear: &Arc<Ear>) {
         let mut state = self.state();
-        state.ears.retain(|other| !Arc::ptr_eq(other, ear));
+        let State { ears, adapters, .. } = &mut *state;
+        ears.retain(|other| !Arc::ptr_eq(other, ear));
+        for adapter in adapters.values_mut().filter(|adapter| ear.adapter().is_none_or(|mac| mac == adapter.mac)) {
+            adapter.left = Some(Instant::now());
+        }
         state.poke();
     }
 
@@ -221,9 +231,16 @@ impl Core {
         let Some(adapter) = state.adapters.get_mut(&hci) else { return };
         adapter.trouble = Some(error.clone());
         let mac = adapter.mac;
-        let none = state.adapters.values().all(|adapter| adapter.trouble.is_some());
+        let none = state.of_no_use(None).is_some();
         let told = |ear: &&Arc<Ear>| ear.adapter().map_or(none, |adapter| adapter == mac);
         state.ears.iter().filter(told).for_each(|ear| ear.fail(error));
+    }
+
+    /// What was wrong with the adapter is over.
+    pub fn adapter_works(&self, hci: Hci) {
+        if let Some(adapter) = self.state().adapters.get_mut(&hci) {
+            adapter.trouble = None;
+        }
     }
 
     /// Says so to those who listen to an adapter that is not there. Nothing if everybody has one.
@@ -270,6 +287,25 @@ impl Core {
         state.lose(|other| other == place, "BlueZ removed the device");
     }
 
+    /// These are all the adapters and devices that BlueZ has: what it was not heard to remove is gone as well.
+    pub fn keep_only(&self, all: &[Signal]) {
+        let (mut adapters, mut places) = (HashSet::new(), HashSet::new());
+        for signal in all {
+            match signal {
+                Signal::Adapter { hci, .. } => _ = adapters.insert(*hci),
+                Signal::Device { place, .. } => _ = places.insert(*place),
+                _ => {}
+            }
+        }
+        let (gone, forgotten): (Vec<_>, Vec<_>) = {
+            let state = self.state();
+            let gone = state.adapters.keys().copied().filter(|hci| !adapters.contains(hci)).collect();
+            (gone, state.seen.places().filter(|place| !places.contains(place)).collect())
+        };
+        gone.into_iter().for_each(|hci| self.adapter_gone(hci));
+        forgotten.into_iter().for_each(|place| self.device_gone(place));
+    }
+
     /// An adapter came or changed. Returns what its new task waits for, if it is new.
     pub fn adapter(&self, hci: Hci, facts: &AdapterFacts) -> Option<Arc<Notify>> {
         let mut state = self.state();
@@ -289,6 +325,7 @@ impl Core {
             discovering: facts.discovering.unwrap_or_default(),
             heard: None,
             trouble: None,
+            left: None,
             slots: Slots::new(self.settings.slots),
             poke: Arc::clone(&poke),
             task: None,
@@ -336,11 +373,15 @@ impl Core {
 
     pub fn view(&self, hci: Hci) -> Option<View> {
         let state = self.state();
-        let Adapter { mac, powered, discovering, heard, .. } = *state.adapters.get(&hci)?;
-        let wanted = state.ears.iter().any(|ear| ear.adapter().is_none_or(|adapter| adapter == mac));
+        let Adapter { mac, powered, discovering, heard, left, ref trouble, .. } = *state.adapters.get(&hci)?;
+        let listened = state.ears.iter().any(|ear| ear.adapter().is_none_or(|adapter| adapter == mac));
+        // Whoever was told of trouble is gone until they try again: somebody has to see it end.
+        let until = left.filter(|_| trouble.is_some() && !listened).map(|left| left + self.settings.linger);
+        let wanted_until = until.filter(|until| *until > Instant::now());
+        let wanted = listened || wanted_until.is_some();
         let up = |up| state.links.iter().any(|(place, link)| place.hci == hci && link.borrow().up == up);
         let (linked, calling) = (up(true), up(false));
-        Some(View { mac, powered, discovering, heard, wanted, linked, calling })
+        Some(View { mac, powered, discovering, heard, wanted, wanted_until, linked, calling })
     }
 
     pub fn forgotten(&self) -> u64 {
@@ -435,6 +476,13 @@ impl State {
         for (place, link) in self.links.iter().filter(|(place, _)| which(**place)) {
             link.send_if_modified(|link| link.lose(&format!("the link to {} is lost: {reason}", place.mac)));
         }
+    }
+
+    /// What to say to somebody who listens to this adapter, or to any, when it is of no use.
+    fn of_no_use(&self, adapter: Option<Mac>) -> Option<RadioError> {
+        let mut its = self.adapters.values().filter(|its| adapter.is_none_or(|mac| mac == its.mac));
+        let first = its.next()?.trouble.clone()?;
+        its.all(|its| its.trouble.is_some()).then_some(first)
     }
 
     /// What to say to somebody who wants an adapter that is not there.

@@ -2,6 +2,8 @@
 
 use mapper_api::{Error, ErrorKind};
 
+use super::Phase;
+
 /// What went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RadioErrorKind {
@@ -29,12 +31,20 @@ pub struct RadioError {
     pub kind: RadioErrorKind,
     /// One line for people.
     pub message: String,
+    /// What a connect was at when it ended so.
+    pub phase: Option<Phase>,
 }
 
 impl RadioError {
     /// An error of this kind.
     pub fn new(kind: RadioErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), phase: None }
+    }
+
+    /// The same, of a connect that was at this.
+    #[must_use]
+    pub fn at(self, phase: Phase) -> Self {
+        Self { phase: Some(phase), ..self }
     }
 
     /// It concerns one characteristic alone; the link is fine.

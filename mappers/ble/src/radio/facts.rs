@@ -157,14 +157,19 @@ pub fn read_signal(message: &Message) -> Option<Signal> {
     }
 }
 
-/// Reads the answer to `GetManagedObjects`.
+/// Reads the answer to `GetManagedObjects`. What BlueZ remembers was heard at some time, perhaps for another program and
+/// half a minute ago: no signal strength is taken from it, which is what proves that a device was heard just now.
 pub fn read_objects(message: &Message) -> Vec<Signal> {
     let mut found = Vec::new();
     let mut args = message.iter_init();
     for_each_entry(&mut args, |entry| {
         let path = entry.get::<dbus::Path>()?;
         entry.next();
-        found.extend(read_object(&path, entry));
+        let mut object = read_object(&path, entry);
+        if let Some(Signal::Device { facts, .. }) = &mut object {
+            facts.rssi = None;
+        }
+        found.extend(object);
         Some(())
     });
     found

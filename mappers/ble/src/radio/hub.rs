@@ -6,7 +6,7 @@ use tokio::{task::JoinHandle, time::Instant};
 
 use super::{
     RadioError, RadioErrorKind, adapter,
-    bus::{Bus, CallError, Calls},
+    bus::{Bus, CallError, Calls, SIGNALS},
     core::Core,
     facts::{Signal, read_objects, read_signal},
 };
@@ -61,31 +61,26 @@ async fn serve(core: &Arc<Core>, worked: &mut bool) -> Result<(), RadioError> {
     load(core, &calls, worked).await?;
     let mut ping: Option<JoinHandle<Result<(), CallError>>> = None;
     let mut look = Some(Instant::now() + core.settings.settle);
+    let mut reload = None;
     loop {
         tokio::select! {
-            signal = bus.signals.recv() => {
-                let signal = signal.and_then(|message| read_signal(&message));
-                match signal {
-                    Some(Signal::Owner(None)) => {
-                        let gone = "bluetoothd is gone";
-                        core.agent.set_bluez(None);
-                        core.clear(gone);
-                        *core.session.lock().await = None;
-                        tracing::warn!("{gone}; waiting for it");
-                        core.fail(RadioError::new(RadioErrorKind::NoRadio, gone));
-                    }
-                    Some(Signal::Owner(Some(_))) => {
-                        core.counters.bluetoothd_starts.add(1);
-                        load(core, &calls, worked).await?;
-                        look = Some(Instant::now() + core.settings.settle);
-                    }
-                    Some(Signal::AdapterGone(hci)) => {
-                        core.adapter_gone(hci);
-                        look = Some(Instant::now() + core.settings.settle);
-                    }
-                    Some(signal) => take(core, &calls, signal),
-                    None => {}
+            Some(message) = bus.signals.recv() => {
+                if heed(core, &calls, worked, read_signal(&message)).await? {
+                    look = Some(Instant::now() + core.settings.settle);
                 }
+            }
+            // Not at once: what made this process late may go on.
+            () = bus.overrun.notified(), if reload.is_none() => reload = Some(Instant::now() + core.settings.settle),
+            () = until(reload) => {
+                reload = None;
+                // What waits is older than what will be loaded.
+                for _ in 0..SIGNALS {
+                    let Ok(message) = bus.signals.try_recv() else { break };
+                    heed(core, &calls, worked, read_signal(&message)).await?;
+                }
+                tracing::info!("signals of BlueZ were lost; reading again what it knows");
+                load(core, &calls, worked).await?;
+                look = Some(Instant::now() + core.settings.settle);
             }
             reason = &mut bus.lost => {
                 let reason = reason.unwrap_or_else(|error| error.to_string());
@@ -114,24 +109,56 @@ async fn serve(core: &Arc<Core>, worked: &mut bool) -> Result<(), RadioError> {
     }
 }
 
-/// Takes what BlueZ knows already.
+/// Takes a signal. Returns whether the adapters are to be looked at, once they had time to appear.
+async fn heed(core: &Arc<Core>, calls: &Calls, worked: &mut bool, signal: Option<Signal>) -> Result<bool, RadioError> {
+    match signal {
+        Some(Signal::Owner(None)) => {
+            let gone = "bluetoothd is gone";
+            core.agent.set_bluez(None);
+            core.clear(gone);
+            *core.session.lock().await = None;
+            tracing::warn!("{gone}; waiting for it");
+            core.fail(RadioError::new(RadioErrorKind::NoRadio, gone));
+        }
+        Some(Signal::Owner(Some(_))) => {
+            core.counters.bluetoothd_starts.add(1);
+            load(core, calls, worked).await?;
+            return Ok(true);
+        }
+        Some(Signal::AdapterGone(hci)) => {
+            core.adapter_gone(hci);
+            return Ok(true);
+        }
+        Some(signal) => take(core, calls, signal),
+        None => {}
+    }
+    Ok(false)
+}
+
+/// Takes what BlueZ knows: it, and nothing else, is there.
 async fn load(core: &Arc<Core>, calls: &Calls, worked: &mut bool) -> Result<(), RadioError> {
     let no = |message: String| RadioError::new(RadioErrorKind::NoRadio, message);
-    match calls.objects().await {
-        Ok(objects) => {
+    // Asked first: a call to a bluetoothd that systemd would start, and does not without a controller, is not answered.
+    let owner = calls.owner().await.map_err(|error| no(format!("D-Bus does not answer: {}", error.message)))?;
+    let none = owner.is_none();
+    core.agent.set_bluez(owner);
+    let objects = if none { None } else { Some(calls.objects().await) };
+    match objects {
+        Some(Ok(objects)) => {
             *worked = true;
-            core.agent.set_bluez(calls.owner().await.map_err(|error| no(error.message))?);
-            for signal in read_objects(&objects) {
+            let signals = read_objects(&objects);
+            core.keep_only(&signals);
+            for signal in signals {
                 take(core, calls, signal);
             }
             core.loaded.notify_waiters();
             Ok(())
         }
-        Err(error) if error.is_timeout() => Err(no("bluetoothd does not answer".to_owned())),
-        Err(error) if error.name == "org.freedesktop.DBus.Error.AccessDenied" => {
+        Some(Err(error)) if error.is_timeout() => Err(no("bluetoothd does not answer".to_owned())),
+        Some(Err(error)) if error.name == "org.freedesktop.DBus.Error.AccessDenied" => {
             Err(no(format!("D-Bus does not let this user talk to bluetoothd ({})", error.message)))
         }
-        Err(_) => {
+        None | Some(Err(_)) => {
             // It is waited for: the bus says when it comes.
             let message = "bluetoothd does not run: Bluetooth needs it (package bluez)";
             tracing::warn!("{message}");

@@ -43,7 +43,7 @@ pub use link::{Connection, Notified};
 pub use recycle::LINKS;
 pub use seen::{IN_THE_AIR, SEEN};
 pub use settings::Settings;
-pub use who::{Characteristic, Connect, Pairing, Passkey, Spot, Who, WriteKind};
+pub use who::{Characteristic, Connect, Limits, Pairing, Passkey, Phase, Spot, Who, WriteKind};
 
 use self::core::{Core, User};
 use crate::advert::Mac;

@@ -120,6 +120,11 @@ impl Seen {
         self.devices = HashMap::new();
     }
 
+    /// Where devices are known.
+    pub fn places(&self) -> impl Iterator<Item = Place> {
+        self.devices.keys().copied()
+    }
+
     /// What is known of it.
     pub fn known(&self, place: Place) -> Option<Known> {
         let device = self.devices.get(&place)?;

@@ -28,13 +28,43 @@ pub struct Connect {
     pub pairing: Pairing,
     /// Who goes first when slots are few: the higher number; of equals, who came first.
     pub priority: u8,
-    /// How long to wait for the device to be heard, for a slot, and for the link, each.
+    /// The longest that all phases may take together; pairing is not counted. Keep it below the limit of whoever waits,
+    /// or the one who waits learns nothing of why.
     pub patience: Duration,
+    /// The longest that each may take.
+    pub limits: Limits,
+}
+
+/// The longest that the phases of a connect may take, each. One that is too long ends with an error that names it
+/// ([`super::RadioError::phase`]). Pairing has its own limit ([`super::Settings::pairing`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Until the device is heard. Less than the whole, or a device that is heard late has no time to be linked.
+    pub heard: Duration,
+    /// Until the adapter has a slot, and an earlier link to the same device is gone.
+    pub slot: Duration,
+    /// Until the device is linked and what it has is known.
+    pub link: Duration,
+}
+
+/// What a connect is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// The device is waited for: it was not heard lately.
+    Heard,
+    /// The device is there. A slot of the adapter is waited for, or the end of an earlier link to the device.
+    Slot,
+    /// It is being paired.
+    Pairing,
+    /// It is called, or what it has is being read.
+    Link,
 }
 
 impl Default for Connect {
     fn default() -> Self {
-        Self { pairing: Pairing::None, priority: 0, patience: Duration::from_secs(30) }
+        let whole = Duration::from_secs(30);
+        let limits = Limits { heard: Duration::from_secs(18), slot: whole, link: whole };
+        Self { pairing: Pairing::None, priority: 0, patience: whole, limits }
     }
 }
 

@@ -42,6 +42,26 @@ fn all_records_of_what_was_received_just_now() {
     });
 }
 
+/// Readings of any age would be published as new, after each start of this program or of its connection to D-Bus.
+#[test]
+fn what_bluez_still_remembers_was_not_heard_just_now() {
+    alone("hearing::what_bluez_still_remembers_was_not_heard_just_now", &[FIRST], async |blue| {
+        blue.discover_for_another(0);
+        let old = |address| Advert::of(address).manufacturer(1, &[1]).service("fcd2", &[0x40]);
+        blue.advert(&old(A));
+        assert_eq!(blue.told(), 1);
+        let radio = radio();
+        let mut all = radio.listen(Who::Everyone, None);
+        until("discovery", || blue.calls("Adapter1.StartDiscovery") == 1).await;
+        blue.advert(&old(B));
+        assert_eq!(next(&mut all).await.unwrap().advert.mac, mac(B));
+        // It does not count as in the air either.
+        let brief = Connect { patience: Duration::from_millis(300), ..Connect::default() };
+        let absent = radio.connect(&Who::Mac(mac(A)), None, brief).await.unwrap_err();
+        assert_eq!((absent.kind, blue.calls("Device1.Connect")), (RadioErrorKind::NotSeen, 0), "{absent}");
+    });
+}
+
 #[test]
 fn each_listener_hears_its_own() {
     alone("hearing::each_listener_hears_its_own", &[FIRST, SECOND], async |blue| {

@@ -1,7 +1,7 @@
 //! Links: what they carry, how they end, who goes first, pairing.
 
 use hardware_tests::bluez::{Advert, Characteristic, Pairing as Pairs, Peripheral};
-use mapper_ble::radio::{Connection, Pairing, RadioErrorKind, Who, WriteKind};
+use mapper_ble::radio::{Connection, Limits, Pairing, Phase, RadioErrorKind, Who, WriteKind};
 
 use super::*;
 
@@ -80,12 +80,12 @@ fn what_is_not_there_is_not_connected() {
         let radio = radio();
         let short = Connect { patience: Duration::from_millis(300), ..Connect::default() };
         let absent = radio.connect(&Who::Mac(mac(A)), None, short.clone()).await.unwrap_err();
-        assert_eq!(absent.kind, RadioErrorKind::NotSeen);
+        assert_eq!((absent.kind, absent.phase), (RadioErrorKind::NotSeen, Some(Phase::Heard)));
         assert_eq!(blue.calls("Device1.Connect"), 0);
         // Heard, and then away: the connect is pending, and taken back when it takes too long or is given up.
         blue.vanish(A);
         let late = linked(&radio, &blue, A, short).await.unwrap_err();
-        assert_eq!(late.kind, RadioErrorKind::Timeout, "{late}");
+        assert_eq!((late.kind, late.phase), (RadioErrorKind::Timeout, Some(Phase::Link)), "{late}");
         until("the connect to be taken back", || blue.calls("Device1.Disconnect") == 1).await;
         let (mut pending, before) = (Box::pin(linked(&radio, &blue, A, soon())), blue.calls("Device1.Connect"));
         tokio::select! {
@@ -143,6 +143,12 @@ fn slots_go_by_priority_and_the_controllers_limit_is_learnt() {
         let brief = Connect { patience: Duration::from_millis(300), ..Connect::default() };
         let full = radio.connect(&Who::Mac(mac(&address(4))), None, brief).await.unwrap_err();
         assert!(full.kind == RadioErrorKind::Timeout && full.message.contains("slot"), "{full}");
+        assert_eq!(full.phase, Some(Phase::Slot));
+        // Each phase has its own limit.
+        let limits = Limits { slot: Duration::from_millis(300), ..soon().limits };
+        let brief = Connect { limits, patience: PATIENCE, ..Connect::default() };
+        let full = radio.connect(&Who::Mac(mac(&address(4))), None, brief).await.unwrap_err();
+        assert!(full.phase == Some(Phase::Slot) && full.message.ends_with("300ms"), "{full}");
         drop(held);
         radio.connect(&Who::Mac(mac(&address(4))), None, soon()).await.unwrap();
     });

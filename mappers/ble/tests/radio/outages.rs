@@ -135,3 +135,23 @@ fn an_adapter_is_switched_off() {
         linked(&radio).await;
     });
 }
+
+/// What was lost is read again: a link whose end was not told would stand for ever, and so would an adapter.
+#[test]
+fn this_process_does_not_keep_up_with_the_bus() {
+    alone("outages::this_process_does_not_keep_up_with_the_bus", &[FIRST, SECOND], async |blue| {
+        let radio = radio();
+        let mut its = radio.listen(Who::Everyone, Some(mac(SECOND)));
+        let running = air(&blue);
+        let mut link = linked(&radio).await;
+        heard(&mut its).await;
+        drop(running);
+        // This thread is the radio's: it does not run meanwhile.
+        (0..6000).for_each(|_| blue.advert(&Advert::of(B)));
+        blue.vanish(A);
+        blue.unplug(1);
+        lost(&mut link).await;
+        assert_eq!(trouble(&mut its).await.kind, RadioErrorKind::NoRadio);
+        assert!(radio.counts().overrun > 0);
+    });
+}

@@ -83,3 +83,72 @@ fn discovery_that_ended_by_itself_is_started_again() {
         assert_eq!(radio.counts().power_cycles, 0);
     });
 }
+
+/// What the core does with a device: opens it, closes it when trouble is told, and tries again after a while.
+async fn comes_and_goes(radio: Radio) {
+    loop {
+        let mut listener = radio.listen(Who::Everyone, None);
+        while listener.next().await.is_ok() {}
+        drop(listener);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[test]
+fn a_quiet_site_is_helped_less_and_less_whoever_comes_and_goes() {
+    alone("recovery::a_quiet_site_is_helped_less_and_less_whoever_comes_and_goes", &[FIRST], async |blue| {
+        let times = Settings { silence: Duration::from_millis(100), longest_silence: PATIENCE, ..quick() };
+        let radio = Radio::with(Settings { linger: Duration::from_secs(5), ..times });
+        let visitor = tokio::spawn(comes_and_goes(radio.clone()));
+        blue.deafen(0, Heals::Never);
+        until("the first cycle", || radio.counts().power_cycles == 1).await;
+        let begun = std::time::Instant::now();
+        until("three more", || radio.counts().power_cycles == 4).await;
+        // A silence before each step: twice as long after each round of three.
+        assert!(begun.elapsed() > Duration::from_millis(100 + 3 * 200 + 3 * 400 + 2 * 800), "{:?}", begun.elapsed());
+        // Whoever comes now is told at once, and discovery goes on for whoever comes later.
+        assert!(radio.listen(Who::Everyone, None).trouble().is_some());
+        assert!(radio.listen(Who::Everyone, Some(mac(FIRST))).trouble().is_some());
+        let _air = blue.every(Duration::from_millis(20), |_| vec![Advert::of(A)]);
+        blue.hear(0);
+        until("adverts", || radio.counts().adverts > 0).await;
+        assert_eq!(radio.listen(Who::Everyone, None).trouble(), None);
+        visitor.abort();
+        until("no discovery", || !blue.discovering(0)).await;
+    });
+}
+
+#[test]
+fn a_blocked_adapter_is_tried_less_and_less_whoever_comes_and_goes() {
+    alone("recovery::a_blocked_adapter_is_tried_less_and_less_whoever_comes_and_goes", &[FIRST], async |blue| {
+        blue.refuse("Adapter1.StartDiscovery", "org.bluez.Error.Blocked", "Blocked through rfkill");
+        let radio = Radio::with(Settings { linger: Duration::from_secs(5), ..quick() });
+        let visitor = tokio::spawn(comes_and_goes(radio.clone()));
+        until("a try", || blue.calls("Adapter1.StartDiscovery") == 1).await;
+        let begun = std::time::Instant::now();
+        until("five more", || blue.calls("Adapter1.StartDiscovery") == 6).await;
+        // 50 ms and twice as long each time, up to 500.
+        assert!(begun.elapsed() > Duration::from_millis(50 + 100 + 200 + 400 + 490), "{:?}", begun.elapsed());
+        assert!(radio.listen(Who::Everyone, None).trouble().unwrap().message.contains("rfkill"));
+        visitor.abort();
+        blue.heal("Adapter1.StartDiscovery");
+        until("no trouble", || radio.listen(Who::Everyone, None).trouble().is_none()).await;
+    });
+}
+
+/// The signal may have been lost.
+#[test]
+fn an_adapter_that_does_not_say_that_it_is_on_is_not_hurried() {
+    alone("recovery::an_adapter_that_does_not_say_that_it_is_on_is_not_hurried", &[FIRST], async |blue| {
+        blue.power(0, false);
+        blue.hang("Adapter1.Powered");
+        let radio = radio();
+        let mut all = radio.listen(Who::Everyone, None);
+        until("a start", || blue.calls("Adapter1.StartDiscovery") == 1).await;
+        let begun = std::time::Instant::now();
+        until("two more", || blue.calls("Adapter1.StartDiscovery") == 3).await;
+        assert!(begun.elapsed() > quick().pause, "{:?}", begun.elapsed());
+        let _air = blue.every(Duration::from_millis(20), |_| vec![Advert::of(A)]);
+        heard(&mut all).await;
+    });
+}
