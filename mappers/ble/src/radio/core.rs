@@ -264,7 +264,16 @@ impl Core {
     // What BlueZ says.
 
     /// A device came or changed; what of it is an advertisement goes to who listens.
-    pub fn device(&self, place: Place, facts: DeviceFacts, added: bool) {
+    pub fn device(self: &Arc<Self>, place: Place, facts: DeviceFacts, added: bool) {
+        let ended =
+            facts.connected == Some(false) && self.state().seen.known(place).is_some_and(|before| before.connected);
+        self.learn_device(place, facts, added);
+        if ended {
+            self.grant(place.hci);
+        }
+    }
+
+    fn learn_device(&self, place: Place, facts: DeviceFacts, added: bool) {
         let now = Instant::now();
         let mut state = self.state();
         let state = &mut *state;
@@ -281,14 +290,16 @@ impl Core {
         self.counters.dropped.add(dropped);
     }
 
-    pub fn device_gone(&self, place: Place) {
+    pub fn device_gone(self: &Arc<Self>, place: Place) {
         let mut state = self.state();
         state.seen.remove(place);
         state.lose(|other| other == place, "BlueZ removed the device");
+        drop(state);
+        self.grant(place.hci);
     }
 
     /// These are all the adapters and devices that BlueZ has: what it was not heard to remove is gone as well.
-    pub fn keep_only(&self, all: &[Signal]) {
+    pub fn keep_only(self: &Arc<Self>, all: &[Signal]) {
         let (mut adapters, mut places) = (HashSet::new(), HashSet::new());
         for signal in all {
             match signal {
@@ -395,7 +406,7 @@ impl Core {
         let state = self.state();
         let candidates = state.seen.candidates(who, Instant::now()).filter_map(|mut candidate| {
             let its = state.adapters.get(&candidate.place.hci)?;
-            candidate.free = its.slots.is_free();
+            candidate.free = its.slots.is_free(state.foreign(candidate.place.hci), Instant::now());
             adapter.is_none_or(|adapter| adapter == its.mac).then_some(candidate)
         });
         best(candidates)
@@ -445,9 +456,10 @@ impl Core {
     /// The controller refused one more link: what it can hold is known now.
     pub fn learn_slots(&self, hci: Hci) {
         let mut state = self.state();
-        let held = state.links.iter().filter(|(place, link)| place.hci == hci && link.borrow().up).count();
+        let ours = state.links.iter().filter(|(place, link)| place.hci == hci && link.borrow().up).count();
+        let held = ours + state.foreign(hci);
         if let Some(adapter) = state.adapters.get_mut(&hci) {
-            adapter.slots.learn(held);
+            adapter.slots.learn(held, Instant::now());
             tracing::warn!(adapter = %adapter.mac, links = held, "the Bluetooth adapter holds no more links than this");
         }
     }
@@ -456,9 +468,10 @@ impl Core {
         loop {
             let (waiter, mac) = {
                 let mut state = self.state();
+                let foreign = state.foreign(hci);
                 let Some(adapter) = state.adapters.get_mut(&hci) else { return };
                 adapter.slots.strike(oneshot::Sender::is_closed);
-                let Some(waiter) = adapter.slots.grant() else { return };
+                let Some(waiter) = adapter.slots.grant(foreign, Instant::now()) else { return };
                 (waiter, adapter.mac)
             };
             // Whoever gave up just now gives it back at once: dropped outside the lock.
@@ -476,6 +489,11 @@ impl State {
         for (place, link) in self.links.iter().filter(|(place, _)| which(**place)) {
             link.send_if_modified(|link| link.lose(&format!("the link to {} is lost: {reason}", place.mac)));
         }
+    }
+
+    /// How many links this adapter holds that were not made here: another program's, or of an earlier run.
+    fn foreign(&self, hci: Hci) -> usize {
+        self.seen.connected(hci).filter(|place| !self.links.contains_key(place)).count()
     }
 
     /// What to say to somebody who listens to this adapter, or to any, when it is of no use.

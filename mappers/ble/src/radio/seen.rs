@@ -120,6 +120,11 @@ impl Seen {
         self.devices = HashMap::new();
     }
 
+    /// The devices that have a link on this adapter.
+    pub fn connected(&self, hci: Hci) -> impl Iterator<Item = Place> {
+        self.devices.iter().filter(move |(place, device)| place.hci == hci && device.connected).map(|(place, _)| *place)
+    }
+
     /// Where devices are known.
     pub fn places(&self) -> impl Iterator<Item = Place> {
         self.devices.keys().copied()

@@ -154,6 +154,40 @@ fn slots_go_by_priority_and_the_controllers_limit_is_learnt() {
     });
 }
 
+const FULL: &str = "le-connection-concurrent-connection-limit";
+
+#[test]
+fn links_of_others_take_room_and_pairing_learns_the_limit_too() {
+    alone("links::links_of_others_take_room_and_pairing_learns_the_limit_too", &[FIRST], async |blue| {
+        let (c, d) = ("C0:DE:00:00:00:03", "C0:DE:00:00:00:04");
+        [A, B, c, d].iter().for_each(|address| blue.put(level(address)));
+        let radio = radio();
+        let _ear = radio.listen(Who::Everyone, None);
+        until("discovery", || blue.discovering(0)).await;
+        blue.advert(&Advert::of(A).random());
+        blue.connect_for_another(A);
+        let _own = linked(&radio, &blue, B, soon()).await.unwrap();
+        // The controller holds two links: one of them is ours.
+        blue.refuse("Device1.Pair", "org.bluez.Error.Failed", FULL);
+        let pairing = Connect { pairing: Pairing::JustWorks, ..soon() };
+        linked(&radio, &blue, c, pairing).await.unwrap_err();
+        blue.heal("Device1.Pair");
+        let brief = Connect { patience: Duration::from_millis(300), ..Connect::default() };
+        let full = linked(&radio, &blue, c, brief.clone()).await.unwrap_err();
+        assert_eq!(full.phase, Some(Phase::Slot), "{full}");
+        // The other one ends, while somebody waits.
+        let ends = async {
+            let adverts = radio.counts().adverts;
+            until("adverts", || radio.counts().adverts > adverts + 9).await;
+            blue.drop_link(A);
+        };
+        let ((), second) = tokio::join!(ends, linked(&radio, &blue, c, soon()));
+        let _second = second.unwrap();
+        let full = linked(&radio, &blue, d, brief).await.unwrap_err();
+        assert_eq!(full.phase, Some(Phase::Slot), "{full}");
+    });
+}
+
 #[test]
 fn the_adapter_that_hears_it_best() {
     alone("links::the_adapter_that_hears_it_best", &[FIRST, SECOND], async |blue| {
