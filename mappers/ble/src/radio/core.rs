@@ -404,7 +404,7 @@ impl Core {
     /// Where to connect to this device; nothing while it is not in the air.
     pub fn choose(&self, who: &Who, adapter: Option<Mac>) -> Option<Place> {
         let state = self.state();
-        let candidates = state.seen.candidates(who, Instant::now()).filter_map(|mut candidate| {
+        let candidates = state.seen.candidates(who, Instant::now()).into_iter().filter_map(|mut candidate| {
             let its = state.adapters.get(&candidate.place.hci)?;
             candidate.free = its.slots.is_free(state.foreign(candidate.place.hci), Instant::now());
             adapter.is_none_or(|adapter| adapter == its.mac).then_some(candidate)
@@ -424,6 +424,7 @@ impl Core {
             return None;
         }
         let known = state.seen.known(place);
+        state.seen.call(place, Instant::now());
         // Links outlive bluetoothd: the device may be connected already.
         let (up, resolved) = known.map_or((false, false), |known| (known.connected, known.resolved));
         let begin = LinkState { up, inherited: up, resolved, lost: None };

@@ -89,7 +89,7 @@ fn what_is_not_there_is_not_connected() {
         until("the connect to be taken back", || blue.calls("Device1.Disconnect") == 1).await;
         let (mut pending, before) = (Box::pin(linked(&radio, &blue, A, soon())), blue.calls("Device1.Connect"));
         tokio::select! {
-            _ = &mut pending => panic!("connected to what is not there"),
+            ended = &mut pending => panic!("what is not there: {ended:?}"),
             () = until("a connect", || blue.calls("Device1.Connect") > before) => {}
         }
         drop(pending);
@@ -210,7 +210,7 @@ fn the_adapter_that_hears_it_best() {
 
 #[test]
 fn pairs_as_configured_and_not_otherwise() {
-    alone("links::pairs_as_configured_and_not_otherwise", &[FIRST], async |blue| {
+    alone("links::pairs_as_configured_and_not_otherwise", &[FIRST], async |mut blue| {
         let passkey = |text: &str| Pairing::Passkey(text.parse().unwrap());
         let radio = radio();
         let secret = spot(0x181a, 0x2a1a);
@@ -240,5 +240,20 @@ fn pairs_as_configured_and_not_otherwise() {
         let link = radio.connect(&Who::Mac(mac(A)), None, how).await.unwrap();
         assert_eq!(link.read(&secret).await.unwrap(), [1]);
         assert_eq!((blue.calls("Device1.Pair"), radio.counts().pairings), (paired, 3));
+        drop(link);
+        until("the link to end", || blue.links() == 0).await;
+        // Away, it is called once: meanwhile the adapter hears nobody.
+        blue.vanish(A);
+        blue.kill().unwrap();
+        blue.revive().unwrap();
+        let _ear = radio.listen(Who::Mac(mac(A)), None);
+        until("discovery", || blue.discovering(0)).await;
+        let brief = Connect { patience: Duration::from_millis(300), ..Connect::default() };
+        let called = blue.calls("Device1.Connect");
+        for phase in [Phase::Link, Phase::Heard, Phase::Heard] {
+            let away = radio.connect(&Who::Mac(mac(A)), None, brief.clone()).await.unwrap_err();
+            assert_eq!(away.phase, Some(phase), "{away}");
+        }
+        assert_eq!(blue.calls("Device1.Connect"), called + 1);
     });
 }
