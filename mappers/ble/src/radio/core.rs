@@ -58,6 +58,8 @@ struct State {
     ears: Vec<Arc<Ear>>,
     seen: Seen,
     adapters: BTreeMap<Hci, Adapter>,
+    /// How many there were.
+    plugged: u64,
     links: HashMap<Place, watch::Sender<LinkState>>,
     calls: Option<Calls>,
     trouble: Option<RadioError>,
@@ -66,6 +68,8 @@ struct State {
 #[derive(Debug)]
 struct Adapter {
     mac: Mac,
+    /// Which one it is of all that there were: one that is put in again has the same number and address.
+    nth: u64,
     powered: bool,
     discovering: bool,
     heard: Option<Instant>,
@@ -97,7 +101,7 @@ pub struct View {
     pub wanted: bool,
     /// Nobody listens, and it is wanted until then all the same.
     pub wanted_until: Option<Instant>,
-    /// It holds links.
+    /// It holds links, whosever, or calls a device.
     pub linked: bool,
     /// It is calling devices.
     pub calling: bool,
@@ -132,12 +136,12 @@ impl Drop for User {
 pub struct Slot {
     core: Arc<Core>,
     hci: Hci,
-    mac: Mac,
+    nth: u64,
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        if let Some(adapter) = self.core.state().adapters.get_mut(&self.hci).filter(|adapter| adapter.mac == self.mac) {
+        if let Some(adapter) = self.core.state().adapters.get_mut(&self.hci).filter(|adapter| adapter.nth == self.nth) {
             adapter.slots.release();
         }
         self.core.grant(self.hci);
@@ -332,6 +336,7 @@ impl Core {
         let poke = Arc::new(Notify::new());
         let adapter = Adapter {
             mac: facts.address?,
+            nth: state.plugged,
             powered: facts.powered.unwrap_or_default(),
             discovering: facts.discovering.unwrap_or_default(),
             heard: None,
@@ -342,6 +347,7 @@ impl Core {
             task: None,
         };
         tracing::info!(adapter = %adapter.mac, %hci, "Bluetooth adapter");
+        state.plugged += 1;
         state.adapters.insert(hci, adapter);
         state.trouble = None;
         Some(poke)
@@ -390,8 +396,9 @@ impl Core {
         let until = left.filter(|_| trouble.is_some() && !listened).map(|left| left + self.settings.linger);
         let wanted_until = until.filter(|until| *until > Instant::now());
         let wanted = listened || wanted_until.is_some();
-        let up = |up| state.links.iter().any(|(place, link)| place.hci == hci && link.borrow().up == up);
-        let (linked, calling) = (up(true), up(false));
+        let mut ours = state.links.iter().filter(|(place, _)| place.hci == hci).map(|(_, link)| link.borrow().up);
+        let linked = ours.clone().next().is_some() || state.foreign(hci) > 0;
+        let calling = ours.any(|up| !up);
         Some(View { mac, powered, discovering, heard, wanted, wanted_until, linked, calling })
     }
 
@@ -467,16 +474,16 @@ impl Core {
 
     fn grant(self: &Arc<Self>, hci: Hci) {
         loop {
-            let (waiter, mac) = {
+            let (waiter, nth) = {
                 let mut state = self.state();
                 let foreign = state.foreign(hci);
                 let Some(adapter) = state.adapters.get_mut(&hci) else { return };
                 adapter.slots.strike(oneshot::Sender::is_closed);
                 let Some(waiter) = adapter.slots.grant(foreign, Instant::now()) else { return };
-                (waiter, adapter.mac)
+                (waiter, adapter.nth)
             };
             // Whoever gave up just now gives it back at once: dropped outside the lock.
-            drop(waiter.send(Slot { core: Arc::clone(self), hci, mac }));
+            drop(waiter.send(Slot { core: Arc::clone(self), hci, nth }));
         }
     }
 }

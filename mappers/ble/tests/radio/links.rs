@@ -189,6 +189,24 @@ fn links_of_others_take_room_and_pairing_learns_the_limit_too() {
 }
 
 #[test]
+fn a_slot_of_an_adapter_that_was_pulled_out_frees_none_of_the_next() {
+    alone("links::a_slot_of_an_adapter_that_was_pulled_out_frees_none_of_the_next", &[FIRST], async |blue| {
+        let c = "C0:DE:00:00:00:03";
+        [A, B, c].iter().for_each(|address| blue.put(level(address)));
+        let radio = Radio::with(Settings { slots: 1, linger: PATIENCE, ..quick() });
+        let mut old = linked(&radio, &blue, A, soon()).await.unwrap();
+        blue.unplug(0);
+        blue.plug(0, FIRST);
+        assert_eq!(notified(&mut old).await.unwrap_err().kind, RadioErrorKind::Lost);
+        let _new = linked(&radio, &blue, B, soon()).await.unwrap();
+        drop(old);
+        let brief = Connect { patience: Duration::from_millis(300), ..Connect::default() };
+        let full = linked(&radio, &blue, c, brief).await.unwrap_err();
+        assert_eq!(full.phase, Some(Phase::Slot), "{full}");
+    });
+}
+
+#[test]
 fn the_adapter_that_hears_it_best() {
     alone("links::the_adapter_that_hears_it_best", &[FIRST, SECOND], async |blue| {
         blue.put(level(A));
