@@ -232,6 +232,11 @@ impl Scripted {
         world.discover(adapter);
     }
 
+    /// Another program has connected adapter 0 to this device, which BlueZ knows.
+    pub fn connect_for_another(&self, address: &str) {
+        lock(&self.world).link(&(0, address.to_uppercase()));
+    }
+
     /// The adapter hears nothing any more, while `Discovering` stays true.
     pub fn deafen(&self, adapter: usize, heals: Heals) {
         if let Some(adapter) = lock(&self.world).adapters.get_mut(&adapter) {

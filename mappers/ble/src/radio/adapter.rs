@@ -108,10 +108,13 @@ impl Owner {
                 }
             }
             Step::PowerCycle => {
-                tracing::warn!(adapter = %view.mac, "still nothing heard; switching the adapter off and on");
-                self.core.counters.power_cycles.add(1);
                 let core = Arc::clone(&self.core);
                 let _one = core.recovery.lock().await;
+                if core.view(self.hci).is_none_or(|view| view.linked) {
+                    return Some(now);
+                }
+                tracing::warn!(adapter = %view.mac, "still nothing heard; switching the adapter off and on");
+                core.counters.power_cycles.add(1);
                 if let Err(error) = self.power_cycle().await {
                     tracing::warn!(adapter = %view.mac, error = error.message, "the adapter cannot be switched");
                 }

@@ -204,6 +204,9 @@ async fn pair(claim: &Claim, pairing: Pairing) -> Result<(), RadioError> {
             Ok(())
         }
         Err(error) => {
+            if refusal::is_full(&error.message) {
+                core.learn_slots(claim.place.hci);
+            }
             let message = format!("{} cannot be paired: {}", claim.mac, text(&error));
             Err(RadioError::new(refusal::of_pairing(&error.name), message))
         }

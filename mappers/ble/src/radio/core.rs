@@ -58,6 +58,8 @@ struct State {
     ears: Vec<Arc<Ear>>,
     seen: Seen,
     adapters: BTreeMap<Hci, Adapter>,
+    /// How many there were.
+    plugged: u64,
     links: HashMap<Place, watch::Sender<LinkState>>,
     calls: Option<Calls>,
     trouble: Option<RadioError>,
@@ -66,6 +68,8 @@ struct State {
 #[derive(Debug)]
 struct Adapter {
     mac: Mac,
+    /// Which one it is of all that there were: one that is put in again has the same number and address.
+    nth: u64,
     powered: bool,
     discovering: bool,
     heard: Option<Instant>,
@@ -97,7 +101,7 @@ pub struct View {
     pub wanted: bool,
     /// Nobody listens, and it is wanted until then all the same.
     pub wanted_until: Option<Instant>,
-    /// It holds links.
+    /// It holds links, whosever, or calls a device.
     pub linked: bool,
     /// It is calling devices.
     pub calling: bool,
@@ -132,12 +136,12 @@ impl Drop for User {
 pub struct Slot {
     core: Arc<Core>,
     hci: Hci,
-    mac: Mac,
+    nth: u64,
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        if let Some(adapter) = self.core.state().adapters.get_mut(&self.hci).filter(|adapter| adapter.mac == self.mac) {
+        if let Some(adapter) = self.core.state().adapters.get_mut(&self.hci).filter(|adapter| adapter.nth == self.nth) {
             adapter.slots.release();
         }
         self.core.grant(self.hci);
@@ -264,7 +268,16 @@ impl Core {
     // What BlueZ says.
 
     /// A device came or changed; what of it is an advertisement goes to who listens.
-    pub fn device(&self, place: Place, facts: DeviceFacts, added: bool) {
+    pub fn device(self: &Arc<Self>, place: Place, facts: DeviceFacts, added: bool) {
+        let ended =
+            facts.connected == Some(false) && self.state().seen.known(place).is_some_and(|before| before.connected);
+        self.learn_device(place, facts, added);
+        if ended {
+            self.grant(place.hci);
+        }
+    }
+
+    fn learn_device(&self, place: Place, facts: DeviceFacts, added: bool) {
         let now = Instant::now();
         let mut state = self.state();
         let state = &mut *state;
@@ -281,14 +294,16 @@ impl Core {
         self.counters.dropped.add(dropped);
     }
 
-    pub fn device_gone(&self, place: Place) {
+    pub fn device_gone(self: &Arc<Self>, place: Place) {
         let mut state = self.state();
         state.seen.remove(place);
         state.lose(|other| other == place, "BlueZ removed the device");
+        drop(state);
+        self.grant(place.hci);
     }
 
     /// These are all the adapters and devices that BlueZ has: what it was not heard to remove is gone as well.
-    pub fn keep_only(&self, all: &[Signal]) {
+    pub fn keep_only(self: &Arc<Self>, all: &[Signal]) {
         let (mut adapters, mut places) = (HashSet::new(), HashSet::new());
         for signal in all {
             match signal {
@@ -321,6 +336,7 @@ impl Core {
         let poke = Arc::new(Notify::new());
         let adapter = Adapter {
             mac: facts.address?,
+            nth: state.plugged,
             powered: facts.powered.unwrap_or_default(),
             discovering: facts.discovering.unwrap_or_default(),
             heard: None,
@@ -331,6 +347,7 @@ impl Core {
             task: None,
         };
         tracing::info!(adapter = %adapter.mac, %hci, "Bluetooth adapter");
+        state.plugged += 1;
         state.adapters.insert(hci, adapter);
         state.trouble = None;
         Some(poke)
@@ -379,8 +396,9 @@ impl Core {
         let until = left.filter(|_| trouble.is_some() && !listened).map(|left| left + self.settings.linger);
         let wanted_until = until.filter(|until| *until > Instant::now());
         let wanted = listened || wanted_until.is_some();
-        let up = |up| state.links.iter().any(|(place, link)| place.hci == hci && link.borrow().up == up);
-        let (linked, calling) = (up(true), up(false));
+        let mut ours = state.links.iter().filter(|(place, _)| place.hci == hci).map(|(_, link)| link.borrow().up);
+        let linked = ours.clone().next().is_some() || state.foreign(hci) > 0;
+        let calling = ours.any(|up| !up);
         Some(View { mac, powered, discovering, heard, wanted, wanted_until, linked, calling })
     }
 
@@ -393,9 +411,9 @@ impl Core {
     /// Where to connect to this device; nothing while it is not in the air.
     pub fn choose(&self, who: &Who, adapter: Option<Mac>) -> Option<Place> {
         let state = self.state();
-        let candidates = state.seen.candidates(who, Instant::now()).filter_map(|mut candidate| {
+        let candidates = state.seen.candidates(who, Instant::now()).into_iter().filter_map(|mut candidate| {
             let its = state.adapters.get(&candidate.place.hci)?;
-            candidate.free = its.slots.is_free();
+            candidate.free = its.slots.is_free(state.foreign(candidate.place.hci), Instant::now());
             adapter.is_none_or(|adapter| adapter == its.mac).then_some(candidate)
         });
         best(candidates)
@@ -413,6 +431,7 @@ impl Core {
             return None;
         }
         let known = state.seen.known(place);
+        state.seen.call(place, Instant::now());
         // Links outlive bluetoothd: the device may be connected already.
         let (up, resolved) = known.map_or((false, false), |known| (known.connected, known.resolved));
         let begin = LinkState { up, inherited: up, resolved, lost: None };
@@ -445,24 +464,26 @@ impl Core {
     /// The controller refused one more link: what it can hold is known now.
     pub fn learn_slots(&self, hci: Hci) {
         let mut state = self.state();
-        let held = state.links.iter().filter(|(place, link)| place.hci == hci && link.borrow().up).count();
+        let ours = state.links.iter().filter(|(place, link)| place.hci == hci && link.borrow().up).count();
+        let held = ours + state.foreign(hci);
         if let Some(adapter) = state.adapters.get_mut(&hci) {
-            adapter.slots.learn(held);
+            adapter.slots.learn(held, Instant::now());
             tracing::warn!(adapter = %adapter.mac, links = held, "the Bluetooth adapter holds no more links than this");
         }
     }
 
     fn grant(self: &Arc<Self>, hci: Hci) {
         loop {
-            let (waiter, mac) = {
+            let (waiter, nth) = {
                 let mut state = self.state();
+                let foreign = state.foreign(hci);
                 let Some(adapter) = state.adapters.get_mut(&hci) else { return };
                 adapter.slots.strike(oneshot::Sender::is_closed);
-                let Some(waiter) = adapter.slots.grant() else { return };
-                (waiter, adapter.mac)
+                let Some(waiter) = adapter.slots.grant(foreign, Instant::now()) else { return };
+                (waiter, adapter.nth)
             };
             // Whoever gave up just now gives it back at once: dropped outside the lock.
-            drop(waiter.send(Slot { core: Arc::clone(self), hci, mac }));
+            drop(waiter.send(Slot { core: Arc::clone(self), hci, nth }));
         }
     }
 }
@@ -476,6 +497,11 @@ impl State {
         for (place, link) in self.links.iter().filter(|(place, _)| which(**place)) {
             link.send_if_modified(|link| link.lose(&format!("the link to {} is lost: {reason}", place.mac)));
         }
+    }
+
+    /// How many links this adapter holds that were not made here: another program's, or of an earlier run.
+    fn foreign(&self, hci: Hci) -> usize {
+        self.seen.connected(hci).filter(|place| !self.links.contains_key(place)).count()
     }
 
     /// What to say to somebody who listens to this adapter, or to any, when it is of no use.

@@ -30,6 +30,10 @@ const ECHO: Duration = Duration::from_millis(500);
 /// Who was heard within this time is in the air.
 pub const IN_THE_AIR: Duration = Duration::from_secs(30);
 
+/// How long a bonded device that is not heard is left alone after it was called: some advertise only to those whom they
+/// know, which is not told, but while one is called that is away the adapter hears nothing.
+pub const UNHEARD: Duration = Duration::from_secs(600);
+
 /// The devices.
 #[derive(Debug, Default)]
 pub struct Seen {
@@ -50,6 +54,8 @@ struct Device {
     resolved: bool,
     paired: bool,
     heard: Option<Instant>,
+    /// When it was last called, if it was neither heard nor linked since.
+    called: Option<Instant>,
     touched: Instant,
     /// When the last one that was no echo came, and what it held.
     told: Option<(Instant, u64)>,
@@ -87,7 +93,7 @@ impl Seen {
         let mut hasher = DefaultHasher::new();
         (&facts.manufacturer, &facts.service_data).hash(&mut hasher);
         let content = hasher.finish();
-        device.heard = Some(now);
+        (device.heard, device.called) = (Some(now), None);
         let advert = Advert {
             mac: device.mac,
             random: device.random,
@@ -120,6 +126,11 @@ impl Seen {
         self.devices = HashMap::new();
     }
 
+    /// The devices that have a link on this adapter.
+    pub fn connected(&self, hci: Hci) -> impl Iterator<Item = Place> {
+        self.devices.iter().filter(move |(place, device)| place.hci == hci && device.connected).map(|(place, _)| *place)
+    }
+
     /// Where devices are known.
     pub fn places(&self) -> impl Iterator<Item = Place> {
         self.devices.keys().copied()
@@ -132,19 +143,34 @@ impl Seen {
         Some(Known { mac, rssi, connected, resolved, paired })
     }
 
-    /// Those of this device, one for each adapter, that are in the air, connected or bonded.
-    pub fn candidates(&self, who: &Who, now: Instant) -> impl Iterator<Item = best::Candidate> {
-        self.devices.iter().filter_map(move |(place, device)| {
-            let in_the_air = device.heard.is_some_and(|at| now.duration_since(at) <= IN_THE_AIR);
-            let reachable = in_the_air || device.connected || device.paired;
-            let candidate = best::Candidate {
-                place: *place,
-                rssi: device.rssi.filter(|_| in_the_air),
-                bonded: device.paired,
-                free: true,
-            };
-            (reachable && device.is(who, place.mac)).then_some(candidate)
-        })
+    /// Those of this device that are in the air, connected or bonded; of several on one adapter, as after a change of a
+    /// private address, the one that is connected, else the one heard last.
+    pub fn candidates(&self, who: &Who, now: Instant) -> Vec<best::Candidate> {
+        let mut found = HashMap::new();
+        for (place, device) in &self.devices {
+            if !device.is_reachable(now) || !device.is(who, place.mac) {
+                continue;
+            }
+            let its = (device.connected, device.heard, *place);
+            let one = found.entry(place.hci).or_insert((its, device));
+            if its > one.0 {
+                *one = (its, device);
+            }
+        }
+        let candidate = |((_, _, place), device): ((bool, Option<Instant>, Place), &Device)| best::Candidate {
+            place,
+            rssi: device.rssi.filter(|_| device.is_in_the_air(now)),
+            bonded: device.paired,
+            free: true,
+        };
+        found.into_values().map(candidate).collect()
+    }
+
+    /// It is called. Unheard, a bonded device is not called again for a while.
+    pub fn call(&mut self, place: Place, now: Instant) {
+        if let Some(device) = self.devices.get_mut(&place) {
+            device.called = Some(now);
+        }
     }
 
     /// How many were forgotten because the table was full.
@@ -187,6 +213,7 @@ impl Device {
             resolved: false,
             paired: false,
             heard: None,
+            called: None,
             touched: now,
             told: None,
         }
@@ -203,8 +230,18 @@ impl Device {
         self.tx_power = facts.tx_power.or(self.tx_power);
         self.rssi = facts.rssi.or(self.rssi);
         self.connected = facts.connected.unwrap_or(self.connected);
+        self.called = self.called.filter(|_| !self.connected);
         self.resolved = facts.resolved.unwrap_or(self.resolved);
         self.paired = facts.paired.unwrap_or(self.paired);
+    }
+
+    fn is_in_the_air(&self, now: Instant) -> bool {
+        self.heard.is_some_and(|at| now.duration_since(at) <= IN_THE_AIR)
+    }
+
+    fn is_reachable(&self, now: Instant) -> bool {
+        let unheard = self.paired && self.called.is_none_or(|at| now.duration_since(at) >= UNHEARD);
+        self.is_in_the_air(now) || self.connected || unheard
     }
 
     fn is(&self, who: &Who, first: Mac) -> bool {

@@ -96,13 +96,13 @@ fn who_can_be_connected_to() {
         (Who::Everyone, 0, vec![]),
     ] {
         let now = t0 + Duration::from_secs(later);
-        let mut found: Vec<_> = seen.candidates(&who, now).map(|c| (c.place.hci.0, c.rssi)).collect();
+        let mut found: Vec<_> = seen.candidates(&who, now).iter().map(|c| (c.place.hci.0, c.rssi)).collect();
         found.sort_unstable();
         assert_eq!(found, expected, "{who:?} {later}");
     }
     seen.remove(place(0, 1));
     seen.remove_adapter(Hci(1));
-    assert_eq!(seen.candidates(&Who::Mac(mac), t0).count(), 0);
+    assert_eq!(seen.candidates(&Who::Mac(mac), t0).len(), 0);
 }
 
 #[test]
@@ -121,4 +121,48 @@ fn the_table_is_bounded_and_the_oldest_go_first() {
     assert!(seen.known(nth(99_999)).is_some() && seen.known(nth(97_000)).is_some() && seen.known(nth(1)).is_none());
     assert!(seen.known(nth(0)).is_some(), "a connected device is not forgotten");
     assert_eq!(usize::try_from(seen.forgotten()).unwrap() + seen.devices.len(), 100_000);
+}
+
+#[test]
+fn a_bonded_device_is_called_unheard_once_in_a_while() {
+    let mut seen = Seen::default();
+    let t0 = Instant::now();
+    let at = |seconds| t0 + Duration::from_secs(seconds);
+    let who = Who::Mac(place(0, 1).mac);
+    let bonded = DeviceFacts { paired: Some(true), ..DeviceFacts::default() };
+    let connected = |connected| DeviceFacts { connected: Some(connected), ..DeviceFacts::default() };
+    seen.take(place(0, 1), bonded, true, t0);
+    let there = |seen: &Seen, seconds| seen.candidates(&who, at(seconds)).len() == 1;
+    assert!(there(&seen, 0));
+    seen.call(place(0, 1), at(0));
+    for (seconds, expected) in [(1, false), (599, false), (600, true)] {
+        assert_eq!(there(&seen, seconds), expected, "{seconds}");
+    }
+    // Heard, it is in the air; afterwards it is called once more, and after a link as well.
+    seen.call(place(0, 1), at(600));
+    seen.take(place(0, 1), heard(1), false, at(610));
+    assert!(there(&seen, 620) && there(&seen, 700));
+    seen.call(place(0, 1), at(700));
+    assert!(!there(&seen, 710));
+    seen.take(place(0, 1), connected(true), false, at(720));
+    seen.take(place(0, 1), connected(false), false, at(730));
+    assert!(there(&seen, 740));
+}
+
+#[test]
+fn of_several_places_on_one_adapter_the_one_heard_last() {
+    let mut seen = Seen::default();
+    let t0 = Instant::now();
+    let named = |rssi| DeviceFacts { name: Some("bt".into()), rssi: Some(rssi), ..heard(1) };
+    let who = Who::Name("bt".into());
+    let found = |seen: &Seen| seen.candidates(&who, t0 + IN_THE_AIR).iter().map(|one| one.place).collect::<Vec<_>>();
+    // The old address was heard better.
+    seen.take(place(0, 2), named(-40), false, t0);
+    seen.take(place(0, 1), named(-70), false, t0 + Duration::from_secs(1));
+    assert_eq!(found(&seen), [place(0, 1)]);
+    seen.take(place(0, 3), named(-70), false, t0 + Duration::from_secs(2));
+    assert_eq!(found(&seen), [place(0, 3)]);
+    // One that is connected is silent.
+    seen.take(place(0, 1), DeviceFacts { connected: Some(true), ..DeviceFacts::default() }, false, t0);
+    assert_eq!(found(&seen), [place(0, 1)]);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// How many links one adapter may hold. No interface tells what a controller can do; the number shrinks when the
-    /// controller refuses.
+    /// controller refuses, and grows again by one each 10 minutes.
     pub slots: usize,
     /// The longest that a call over D-Bus may take, but for connecting and pairing.
     pub call: Duration,

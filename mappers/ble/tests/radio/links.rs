@@ -89,7 +89,7 @@ fn what_is_not_there_is_not_connected() {
         until("the connect to be taken back", || blue.calls("Device1.Disconnect") == 1).await;
         let (mut pending, before) = (Box::pin(linked(&radio, &blue, A, soon())), blue.calls("Device1.Connect"));
         tokio::select! {
-            _ = &mut pending => panic!("connected to what is not there"),
+            ended = &mut pending => panic!("what is not there: {ended:?}"),
             () = until("a connect", || blue.calls("Device1.Connect") > before) => {}
         }
         drop(pending);
@@ -154,6 +154,58 @@ fn slots_go_by_priority_and_the_controllers_limit_is_learnt() {
     });
 }
 
+const FULL: &str = "le-connection-concurrent-connection-limit";
+
+#[test]
+fn links_of_others_take_room_and_pairing_learns_the_limit_too() {
+    alone("links::links_of_others_take_room_and_pairing_learns_the_limit_too", &[FIRST], async |blue| {
+        let (c, d) = ("C0:DE:00:00:00:03", "C0:DE:00:00:00:04");
+        [A, B, c, d].iter().for_each(|address| blue.put(level(address)));
+        let radio = radio();
+        let _ear = radio.listen(Who::Everyone, None);
+        until("discovery", || blue.discovering(0)).await;
+        blue.advert(&Advert::of(A).random());
+        blue.connect_for_another(A);
+        let _own = linked(&radio, &blue, B, soon()).await.unwrap();
+        // The controller holds two links: one of them is ours.
+        blue.refuse("Device1.Pair", "org.bluez.Error.Failed", FULL);
+        let pairing = Connect { pairing: Pairing::JustWorks, ..soon() };
+        linked(&radio, &blue, c, pairing).await.unwrap_err();
+        blue.heal("Device1.Pair");
+        let brief = Connect { patience: Duration::from_millis(300), ..Connect::default() };
+        let full = linked(&radio, &blue, c, brief.clone()).await.unwrap_err();
+        assert_eq!(full.phase, Some(Phase::Slot), "{full}");
+        // The other one ends, while somebody waits.
+        let ends = async {
+            let adverts = radio.counts().adverts;
+            until("adverts", || radio.counts().adverts > adverts + 9).await;
+            blue.drop_link(A);
+        };
+        let ((), second) = tokio::join!(ends, linked(&radio, &blue, c, soon()));
+        let _second = second.unwrap();
+        let full = linked(&radio, &blue, d, brief).await.unwrap_err();
+        assert_eq!(full.phase, Some(Phase::Slot), "{full}");
+    });
+}
+
+#[test]
+fn a_slot_of_an_adapter_that_was_pulled_out_frees_none_of_the_next() {
+    alone("links::a_slot_of_an_adapter_that_was_pulled_out_frees_none_of_the_next", &[FIRST], async |blue| {
+        let c = "C0:DE:00:00:00:03";
+        [A, B, c].iter().for_each(|address| blue.put(level(address)));
+        let radio = Radio::with(Settings { slots: 1, linger: PATIENCE, ..quick() });
+        let mut old = linked(&radio, &blue, A, soon()).await.unwrap();
+        blue.unplug(0);
+        blue.plug(0, FIRST);
+        assert_eq!(notified(&mut old).await.unwrap_err().kind, RadioErrorKind::Lost);
+        let _new = linked(&radio, &blue, B, soon()).await.unwrap();
+        drop(old);
+        let brief = Connect { patience: Duration::from_millis(300), ..Connect::default() };
+        let full = linked(&radio, &blue, c, brief).await.unwrap_err();
+        assert_eq!(full.phase, Some(Phase::Slot), "{full}");
+    });
+}
+
 #[test]
 fn the_adapter_that_hears_it_best() {
     alone("links::the_adapter_that_hears_it_best", &[FIRST, SECOND], async |blue| {
@@ -176,7 +228,7 @@ fn the_adapter_that_hears_it_best() {
 
 #[test]
 fn pairs_as_configured_and_not_otherwise() {
-    alone("links::pairs_as_configured_and_not_otherwise", &[FIRST], async |blue| {
+    alone("links::pairs_as_configured_and_not_otherwise", &[FIRST], async |mut blue| {
         let passkey = |text: &str| Pairing::Passkey(text.parse().unwrap());
         let radio = radio();
         let secret = spot(0x181a, 0x2a1a);
@@ -206,5 +258,20 @@ fn pairs_as_configured_and_not_otherwise() {
         let link = radio.connect(&Who::Mac(mac(A)), None, how).await.unwrap();
         assert_eq!(link.read(&secret).await.unwrap(), [1]);
         assert_eq!((blue.calls("Device1.Pair"), radio.counts().pairings), (paired, 3));
+        drop(link);
+        until("the link to end", || blue.links() == 0).await;
+        // Away, it is called once: meanwhile the adapter hears nobody.
+        blue.vanish(A);
+        blue.kill().unwrap();
+        blue.revive().unwrap();
+        let _ear = radio.listen(Who::Mac(mac(A)), None);
+        until("discovery", || blue.discovering(0)).await;
+        let brief = Connect { patience: Duration::from_millis(300), ..Connect::default() };
+        let called = blue.calls("Device1.Connect");
+        for phase in [Phase::Link, Phase::Heard, Phase::Heard] {
+            let away = radio.connect(&Who::Mac(mac(A)), None, brief.clone()).await.unwrap_err();
+            assert_eq!(away.phase, Some(phase), "{away}");
+        }
+        assert_eq!(blue.calls("Device1.Connect"), called + 1);
     });
 }

@@ -152,3 +152,17 @@ fn an_adapter_that_does_not_say_that_it_is_on_is_not_hurried() {
         heard(&mut all).await;
     });
 }
+
+#[test]
+fn an_adapter_that_holds_another_programs_link_is_not_switched() {
+    alone("recovery::an_adapter_that_holds_another_programs_link_is_not_switched", &[FIRST], async |blue| {
+        let radio = impatient();
+        let mut all = radio.listen(Who::Everyone, None);
+        until("discovery", || blue.discovering(0)).await;
+        blue.advert(&Advert::of(A));
+        blue.connect_for_another(A);
+        blue.deafen(0, Heals::Never);
+        assert!(trouble(&mut all).await.message.contains("starting discovery again"));
+        assert_eq!((radio.counts().power_cycles, blue.links()), (0, 1));
+    });
+}
