@@ -8,12 +8,12 @@ One command a line, one answer a line (`ok`, `ok TEXT` or `error TEXT`). I is a 
     vanish I            out of range: nothing passes, and links end by the supervision time-out after 0.42 s
     return I            in range again
     drop I              the peripheral ends its links
-    refuse I, accept I  it ends each link as soon as it is up; no longer
     mute I, unmute I    links stay, and nothing passes over them
     hush I, speak I     it advertises nothing; again
     say I UUID HEX      it advertises this service data (16-bit UUID) from now on, always the same bytes
     seal I KEY N HEX    it advertises these BTHome v2 objects, encrypted with the key (32 hex digits) and counter N
     plain I             its own changing data again
+    measured I          its temperature in 0.01 degrees, which it counts up
     written I           the bytes last written to its characteristic, in hex
     links               how many links there are
     sent                how many advertisements each has sent, separated by blanks"""
@@ -45,8 +45,6 @@ async def command(air, peripherals, words):
         case "drop", []:
             for connection in list(one.device.connections.values()):
                 await connection.disconnect()
-        case "refuse" | "accept", []:
-            one.refuses = verb == "refuse"
         case "mute", []:
             air.mute.add(one.controller)
         case "unmute", []:
@@ -59,6 +57,8 @@ async def command(air, peripherals, words):
             one.seal(bytes.fromhex(key), int(counter), bytes.fromhex(objects))
         case "plain", []:
             one.said = None
+        case "measured", []:
+            return str(one.temperature)
         case "written", []:
             return one.config.hex()
         case _:
