@@ -3,6 +3,7 @@
     air.py FOLDER PERIPHERALS CONTROLLERS
 
 Connects to FOLDER/hci0.sock, hci1.sock ... (HCI in H4, QEMU listens) and listens at FOLDER/air.sock; prints `ready`.
+Ends when its standard input does, and QEMU with it (FOLDER/monitor.sock): however the test ended, no machine is left.
 One command a line, one answer a line (`ok`, `ok TEXT` or `error TEXT`). I is a peripheral's number:
 
     vanish I            out of range: nothing passes, and links end by the supervision time-out after 0.42 s
@@ -77,6 +78,18 @@ async def serve(air, peripherals, reader, writer):
     writer.close()
 
 
+async def orphaned(folder):
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    await reader.read()
+    try:
+        answers, monitor = await asyncio.open_unix_connection(f"{folder}/monitor.sock")
+        monitor.write(b"quit\n")
+        await answers.read()
+    except OSError:
+        pass  # QEMU ended before.
+
+
 async def main():
     folder, count, controllers = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     air = Air()
@@ -92,7 +105,7 @@ async def main():
     server = await asyncio.start_unix_server(lambda r, w: serve(air, peripherals, r, w), f"{folder}/air.sock")
     print("ready", flush=True)
     async with server:
-        await server.serve_forever()
+        await orphaned(folder)
 
 
 asyncio.run(main())
