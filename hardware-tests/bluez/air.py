@@ -3,17 +3,18 @@
     air.py FOLDER PERIPHERALS CONTROLLERS
 
 Connects to FOLDER/hci0.sock, hci1.sock ... (HCI in H4, QEMU listens) and listens at FOLDER/air.sock; prints `ready`.
+Ends when its standard input does, and QEMU with it (FOLDER/monitor.sock): however the test ended, no machine is left.
 One command a line, one answer a line (`ok`, `ok TEXT` or `error TEXT`). I is a peripheral's number:
 
     vanish I            out of range: nothing passes, and links end by the supervision time-out after 0.42 s
     return I            in range again
     drop I              the peripheral ends its links
-    refuse I, accept I  it ends each link as soon as it is up; no longer
     mute I, unmute I    links stay, and nothing passes over them
     hush I, speak I     it advertises nothing; again
     say I UUID HEX      it advertises this service data (16-bit UUID) from now on, always the same bytes
     seal I KEY N HEX    it advertises these BTHome v2 objects, encrypted with the key (32 hex digits) and counter N
     plain I             its own changing data again
+    measured I          its temperature in 0.01 degrees, which it counts up
     written I           the bytes last written to its characteristic, in hex
     links               how many links there are
     sent                how many advertisements each has sent, separated by blanks"""
@@ -45,8 +46,6 @@ async def command(air, peripherals, words):
         case "drop", []:
             for connection in list(one.device.connections.values()):
                 await connection.disconnect()
-        case "refuse" | "accept", []:
-            one.refuses = verb == "refuse"
         case "mute", []:
             air.mute.add(one.controller)
         case "unmute", []:
@@ -59,6 +58,8 @@ async def command(air, peripherals, words):
             one.seal(bytes.fromhex(key), int(counter), bytes.fromhex(objects))
         case "plain", []:
             one.said = None
+        case "measured", []:
+            return str(one.temperature)
         case "written", []:
             return one.config.hex()
         case _:
@@ -77,6 +78,18 @@ async def serve(air, peripherals, reader, writer):
     writer.close()
 
 
+async def orphaned(folder):
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    await reader.read()
+    try:
+        answers, monitor = await asyncio.open_unix_connection(f"{folder}/monitor.sock")
+        monitor.write(b"quit\n")
+        await answers.read()
+    except OSError:
+        pass  # QEMU ended before.
+
+
 async def main():
     folder, count, controllers = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     air = Air()
@@ -92,7 +105,7 @@ async def main():
     server = await asyncio.start_unix_server(lambda r, w: serve(air, peripherals, r, w), f"{folder}/air.sock")
     print("ready", flush=True)
     async with server:
-        await server.serve_forever()
+        await orphaned(folder)
 
 
 asyncio.run(main())

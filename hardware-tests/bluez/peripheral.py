@@ -40,7 +40,6 @@ class Peripheral:
         self.sent = 0
         # Service data instead of the sensor's own: (UUID, bytes).
         self.said = None
-        self.refuses = False
         self.hushed = False
 
     async def start(self, air):
@@ -76,7 +75,6 @@ class Peripheral:
         device.add_service(Service(UUID.from_16_bits(0x181A), [self.measured]))
         device.add_service(Service(UUID.from_16_bits(0x180F), [battery]))
         device.add_service(Service(OWN.format(0), [config_bytes, secret]))
-        device.on("connection", self.connected)
         device.pairing_config_factory = lambda _: PairingConfig(
             identity_address_type=hci.Address.RANDOM_DEVICE_ADDRESS,
             delegate=PairingDelegate(PairingDelegate.IoCapability.NO_OUTPUT_NO_INPUT),
@@ -92,10 +90,6 @@ class Peripheral:
 
     def write(self, _, value):
         self.config = bytes(value)
-
-    def connected(self, connection):
-        if self.refuses:
-            self.ending = asyncio.create_task(connection.disconnect())
 
     async def tick(self):
         while True:

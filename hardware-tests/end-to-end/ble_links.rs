@@ -1,4 +1,4 @@
-//! Devices that are connected to, on a real BlueZ: read, notified, written, paired; lost, mute, refusing.
+//! Devices that are connected to, on a real BlueZ: read, notified, written, paired; lost, ended, mute.
 
 #![allow(clippy::unwrap_used)] // a test
 
@@ -67,7 +67,7 @@ async fn a_device_is_read_notified_written_and_paired() {
 }
 
 #[tokio::test]
-async fn a_link_that_is_lost_comes_back_and_one_that_is_refused_is_tried_again() {
+async fn a_link_that_is_lost_comes_back_and_so_does_one_that_the_device_ended() {
     let vm = Vm::start(2, 1).unwrap();
     let devices = [
         ("lost", device("lost", &address(0, ""), &[("temperature", NOTIFIED), ("battery", POLLED)])),
@@ -88,14 +88,11 @@ async fn a_link_that_is_lost_comes_back_and_one_that_is_refused_is_tried_again()
     let count = site.count("lost");
     site.reads_after(count, "lost", "temperature", serde_json::Value::is_number).await;
 
-    vm.air("refuse 0").unwrap();
+    // The device itself ends the link, once. (That it hangs up again and again bluetoothd 5.66 was seen to die of: that
+    // case is proved on the scripted org.bluez.) It counts up, so more than it measured without a link came over a new one.
     vm.air("drop 0").unwrap();
-    site.offline("lost").await;
-    // bluetoothd 5.66 was seen to die of a peripheral that hangs up at once, again and again; systemd would start it again.
-    if vm.guest("pidof bluetoothd || echo dead").unwrap().contains("dead") {
-        vm.start_bluetoothd().unwrap();
-    }
-    vm.air("accept 0").unwrap();
+    let measured = f64::from(vm.air("measured 0").unwrap().parse::<u16>().unwrap()) / 100.0;
+    site.reads("lost", "temperature", |v| v.as_f64().is_some_and(|celsius| celsius > measured + 0.005)).await;
     site.online("lost").await;
     let count = site.count("lost");
     site.reads_after(count, "lost", "battery", |v| *v == 90).await;

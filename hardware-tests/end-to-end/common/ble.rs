@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     bridge::{Bridge, Folder, fieldgate},
     broker::Broker,
+    gate::Gate,
     subscriber::{Heard, Subscriber},
 };
 
@@ -40,7 +41,9 @@ pub struct Site {
     pub bridge: Bridge,
     pub devices: Folder,
     secrets: Folder,
-    _broker: Broker,
+    pub broker: Broker,
+    /// Between the bridge and the broker.
+    pub gate: Gate,
 }
 
 impl Site {
@@ -48,6 +51,7 @@ impl Site {
     /// content).
     pub async fn start(dbus: &str, devices: &[(&str, String)], secrets: &[(&str, &str)]) -> Self {
         let broker = Broker::start("");
+        let gate = Gate::to(broker.port).await;
         let heard = Subscriber::new(Version::V5, broker.port, "fieldgate/#").await;
         let (folder, kept) = (Folder::new(), Folder::new());
         for (name, yaml) in devices {
@@ -61,11 +65,11 @@ impl Site {
         let mut program = fieldgate();
         program.env("DBUS_SYSTEM_BUS_ADDRESS", dbus);
         let (folder_path, secrets_path) = (folder.path().to_str().unwrap(), kept.path().to_str().unwrap());
-        let url = broker.url();
+        let url = gate.url();
         let flags = ["--node", "gw-1", "--devices", folder_path, "--secrets", secrets_path, "--broker", &url];
         let flags = [&flags[..], &["--log", "info,mapper_ble=debug,fieldgate::bus=debug"]].concat();
         let bridge = Bridge::from(program, &flags).await;
-        Self { heard, bridge, devices: folder, secrets: kept, _broker: broker }
+        Self { heard, bridge, devices: folder, secrets: kept, broker, gate }
     }
 
     /// Puts a file (`name/key`) into the secrets folder.

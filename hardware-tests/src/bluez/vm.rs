@@ -143,11 +143,14 @@ impl Vm {
             qemu.args(["-chardev", &format!("socket,id=hci{number},path={},server=on,wait=off", path.display())]);
             qemu.args(["-device", &format!("virtconsole,chardev=hci{number}")]);
         }
+        // By this air.py ends it when the test is gone without a word.
+        let monitor = scratch.path().join("monitor.sock");
+        qemu.args(["-monitor", &format!("unix:{},server=on,wait=off", monitor.display())]);
         // From the loopback to D-Bus and the shell; out of the machine there is no way.
         let forward = |from: &u16, to: u16| format!("hostfwd=tcp:127.0.0.1:{from}-10.0.2.15:{to}");
         qemu.args(["-netdev", &format!("user,id=net,restrict=on,{},{}", forward(port, 5555), forward(shell, 5556))]);
         qemu.args(["-device", "virtio-net-pci,netdev=net,romfile="]);
-        self.spawn(&mut qemu, "vm.log")
+        self.spawn(qemu.stdin(Stdio::null()), "vm.log")
     }
 
     fn play(&mut self) -> Result<()> {
@@ -155,12 +158,13 @@ impl Vm {
         let mut python = Command::new(self.folder.join("python/bin/python"));
         python.arg("-B").arg(script).arg(self.scratch.path());
         python.args([self.peripherals.to_string(), self.controllers.to_string()]);
-        self.spawn(&mut python, "air.log")
+        // Held open as long as this process lives.
+        self.spawn(python.stdin(Stdio::piped()), "air.log")
     }
 
     fn spawn(&mut self, command: &mut Command, log: &str) -> Result<()> {
         let log = File::create(self.scratch.path().join(log))?;
-        let command = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let command = command.stdout(log.try_clone()?).stderr(log);
         self.running.push(Running::spawn(command).context("run hardware-tests/install")?);
         Ok(())
     }

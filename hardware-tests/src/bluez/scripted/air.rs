@@ -120,6 +120,7 @@ pub struct Peripheral {
     pub(super) services: Vec<(String, Vec<Characteristic>)>,
     pub(super) in_range: bool,
     pub(super) mute: bool,
+    pub(super) hangs_up: bool,
 }
 
 impl Peripheral {
@@ -127,7 +128,8 @@ impl Peripheral {
     pub fn new(address: &str) -> Self {
         let address = address.to_uppercase();
         let pairing = Pairing::JustWorks;
-        Self { address, random: false, pairing, mtu: 247, services: Vec::new(), in_range: true, mute: false }
+        let services = Vec::new();
+        Self { address, random: false, pairing, mtu: 247, services, in_range: true, mute: false, hangs_up: false }
     }
 
     /// The address is a random one.

@@ -231,11 +231,16 @@ impl World {
         }
     }
 
-    /// The link comes up; the answer goes out before the services are known, as BlueZ does it.
+    /// The link comes up; the answer goes out before the services are known, as BlueZ does it. A peripheral that hangs up
+    /// does so in between.
     pub fn connect(&mut self, call: &Message, key: &Key) {
         self.link(key);
         self.send(call.method_return());
-        self.resolve(key);
+        if self.peripherals.get(&key.1).is_some_and(|p| p.hangs_up) {
+            self.unlink(key);
+        } else {
+            self.resolve(key);
+        }
     }
 
     fn pair(&mut self, call: &Message, key: &Key, pairing: Pairing) -> Answer {

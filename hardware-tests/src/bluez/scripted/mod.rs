@@ -195,6 +195,11 @@ impl Scripted {
         self.peripheral(address, |p| p.mute = false);
     }
 
+    /// From now on it ends each link as soon as that is up, before its services are known; or it no longer does.
+    pub fn hang_up(&self, address: &str, always: bool) {
+        self.peripheral(address, |p| p.hangs_up = always);
+    }
+
     // What goes wrong in BlueZ.
 
     /// Calls of this method are never answered; `Device1.ServicesResolved` (a property) never comes true,

@@ -172,6 +172,23 @@ fn a_connect_to_who_is_away_is_done_when_it_comes_back() {
     while client.next().get_reply_serial().is_none() {}
 }
 
+#[test]
+fn a_peripheral_that_hangs_up_is_connected_and_at_once_no_more() {
+    let blue = Scripted::start().unwrap();
+    blue.put(level());
+    blue.know(A);
+    let client = Client::new(&blue);
+    client.listen();
+    for (hangs_up, links) in [(true, 0), (false, 1)] {
+        blue.hang_up(A, hangs_up);
+        client.call(DEVICE, "Device1.Connect", ()).unwrap();
+        assert_eq!(blue.links(), links);
+    }
+    let seen: Vec<_> = (0..3).map(|_| client.change(DEVICE, "Connected").as_i64()).collect();
+    assert_eq!(seen, [Some(1), Some(0), Some(1)]);
+    client.change(DEVICE, "ServicesResolved");
+}
+
 /// The agent's answers, given by hand on the client's own connection.
 #[test]
 fn pairing_asks_the_agent() {
