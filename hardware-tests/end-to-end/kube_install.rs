@@ -173,7 +173,7 @@ fn the_rights_are_these(server: &Server) {
 
 fn a_role_per_namespace_reads_no_other(server: &Server) {
     let kubectl = server.kubectl();
-    let folder = with_component("namespaces");
+    let folder = with_components(&["namespaces"]);
     kubectl.apply_folder(folder.path()).unwrap();
     kubectl.ok(&["delete", "clusterrolebinding", "fieldgate"]).unwrap();
     assert_eq!(rights(kubectl, "plant-a").len(), 4);
@@ -183,7 +183,7 @@ fn a_role_per_namespace_reads_no_other(server: &Server) {
 
 fn the_node_label_is_set(server: &Server) {
     let kubectl = server.kubectl();
-    kubectl.apply_folder(with_component("node-label").path()).unwrap();
+    kubectl.apply_folder(with_components(&["node-label"]).path()).unwrap();
     let device = |node: &str| {
         let name = "labelled";
         json!({"apiVersion": "fieldgate.dev/v1alpha1", "kind": "Device", "metadata": {"name": name, "labels": {"line": "3"}},
