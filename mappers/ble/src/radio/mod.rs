@@ -29,8 +29,10 @@ mod recycle;
 mod refusal;
 mod seen;
 mod session;
+mod sessions;
 mod settings;
 mod slots;
+mod supervise;
 mod watchdog;
 mod who;
 
