@@ -48,7 +48,7 @@ impl Drop for Claim {
             core.end_link(place);
             drop(held);
         };
-        // Without a runtime the process is ending, and D-Bus tells BlueZ.
+        // Without a runtime the process is ending, and BlueZ keeps the link: see the radio's head.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(end);
         }
