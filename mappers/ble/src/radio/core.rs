@@ -340,8 +340,12 @@ impl Core {
             let gone = state.adapters.keys().copied().filter(|hci| !adapters.contains(hci)).collect();
             (gone, state.seen.places().filter(|place| !places.contains(place)).collect())
         };
-        gone.into_iter().for_each(|hci| self.adapter_gone(hci));
-        forgotten.into_iter().for_each(|place| self.device_gone(place));
+        for hci in gone {
+            self.adapter_gone(hci);
+        }
+        for place in forgotten {
+            self.device_gone(place);
+        }
     }
 
     /// An adapter came or changed. Returns what its new task waits for, if it is new.

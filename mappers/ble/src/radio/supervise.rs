@@ -37,14 +37,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn starts_again_what_broke_down() {
-        let (made, cleared) = (Arc::new(AtomicUsize::new(0)), AtomicUsize::new(0));
+        let (count, cleared) = (Arc::new(AtomicUsize::new(0)), AtomicUsize::new(0));
         let make = || {
-            let nth = made.fetch_add(1, Relaxed);
+            let nth = count.fetch_add(1, Relaxed);
             async move { assert!(nth >= 2, "as it is meant to") }
         };
         let broken = || _ = cleared.fetch_add(1, Relaxed);
         supervise("a test", Duration::from_secs(1), make, broken).await;
-        assert_eq!((made.load(Relaxed), cleared.load(Relaxed)), (3, 2));
+        assert_eq!((count.load(Relaxed), cleared.load(Relaxed)), (3, 2));
     }
 
     #[tokio::test]
@@ -54,8 +54,8 @@ mod tests {
         let make = move || {
             let held = Arc::clone(&held);
             async move {
-                let _held = held;
-                std::future::pending().await
+                std::future::pending::<()>().await;
+                drop(held);
             }
         };
         let task = tokio::spawn(async move { supervise("a test", Duration::ZERO, make, || ()).await });
