@@ -226,7 +226,8 @@ impl World {
         Some(adapter.address)
     }
 
-    /// A client has left the bus: what it asked for is over.
+    /// A client has left the bus: what it asked for is over, but for links and connects that are pending, which BlueZ
+    /// keeps (src/device.c watches no client for them).
     pub fn client_left(&mut self, name: &str) {
         let numbers: Vec<usize> = self.adapters.keys().copied().collect();
         for number in numbers {
@@ -241,7 +242,6 @@ impl World {
         for characteristic in self.characteristics() {
             characteristic.sessions.remove(name);
         }
-        self.pending.retain(|(_, call)| call.sender().is_none_or(|who| *who != *name));
     }
 
     fn characteristics(&mut self) -> impl Iterator<Item = &mut Characteristic> {

@@ -12,7 +12,7 @@ use dbus::{
     nonblock::{NonblockReply, SyncConnection},
 };
 use tokio::{
-    sync::{Notify, mpsc, oneshot},
+    sync::{Notify, Semaphore, mpsc, oneshot},
     task::JoinHandle,
     time::timeout,
 };
@@ -191,7 +191,8 @@ impl Drop for Bus {
 
 impl Bus {
     /// Connects to the system bus (`DBUS_SYSTEM_BUS_ADDRESS`) and asks for BlueZ's signals.
-    pub async fn open(limit: Duration, counters: &Arc<Counters>) -> Result<Self, RadioError> {
+    /// One is opened at a time.
+    pub async fn open(limit: Duration, counters: &Arc<Counters>, opening: &Arc<Semaphore>) -> Result<Self, RadioError> {
         let no = |reason: String| {
             let message = format!(
                 "D-Bus cannot be reached ({reason}): Bluetooth needs bluetoothd (package bluez) on the system bus; in a \
@@ -200,11 +201,17 @@ impl Bus {
             RadioError::new(RadioErrorKind::NoRadio, message)
         };
         // libdbus connects and greets while it blocks. The thread is no one's to wait for: not the runtime's end either.
+        // One that does not come back is not joined by others.
+        let silent = |_| no("no answer in time".to_owned());
+        let permit = timeout(limit, Arc::clone(opening).acquire_owned()).await.map_err(silent)?;
         let (opened, opening) = oneshot::channel();
-        let open = move || drop(opened.send(Channel::get_private(BusType::System)));
+        let open = move || {
+            let _permit = permit;
+            drop(opened.send(Channel::get_private(BusType::System)));
+        };
         let thread = std::thread::Builder::new().name("D-Bus".to_owned()).spawn(open);
         thread.map_err(|error| no(error.to_string()))?;
-        let opened = timeout(limit, opening).await.map_err(|_| no("no answer in time".to_owned()))?;
+        let opened = timeout(limit, opening).await.map_err(silent)?;
         let channel = opened.map_err(|error| no(error.to_string()))?.map_err(|error| no(error.to_string()))?;
         let (io, connection) =
             dbus_tokio::connection::from_channel::<SyncConnection>(channel).map_err(|error| no(error.to_string()))?;

@@ -13,8 +13,7 @@ use super::{
     bus::{CallError, Calls},
     core::{Core, LinkState, Slot, User},
     facts::{DEVICE, Place},
-    recycle, refusal,
-    session::Session,
+    refusal,
 };
 use crate::advert::Mac;
 
@@ -49,7 +48,7 @@ impl Drop for Claim {
             core.end_link(place);
             drop(held);
         };
-        // Without a runtime the process is ending, and D-Bus tells BlueZ.
+        // Without a runtime the process is ending, and BlueZ keeps the link: see the radio's head.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(end);
         }
@@ -121,7 +120,10 @@ impl Clock {
 }
 
 async fn link(core: &Arc<Core>, claim: Claim, limit: Duration) -> Result<Connection, RadioError> {
-    let session = session(core).await?;
+    let session = core.sessions.get(core.settings.call, &core.counters).await.map_err(|error| {
+        core.suspect.notify_one();
+        RadioError::new(RadioErrorKind::NoRadio, format!("btleplug cannot reach BlueZ: {}", text(&error)))
+    })?;
     match Connection::open(&claim, &session, limit).await {
         Ok(parts) => {
             core.link_is_up(claim.place);
@@ -135,7 +137,7 @@ async fn link(core: &Arc<Core>, claim: Claim, limit: Duration) -> Result<Connect
             // btleplug says of any failure that it found no device.
             let hidden = refusal::is_unknown(&error.name) && core.known(claim.place).is_some();
             if hidden || refusal::is_of_the_bus(&error.name) {
-                discard(core, &session).await;
+                core.sessions.discard(&session);
             }
             Err(failed(&claim, &error))
         }
@@ -210,34 +212,6 @@ async fn pair(claim: &Claim, pairing: Pairing) -> Result<(), RadioError> {
             let message = format!("{} cannot be paired: {}", claim.mac, text(&error));
             Err(RadioError::new(refusal::of_pairing(&error.name), message))
         }
-    }
-}
-
-/// The session for one more link: the one that there is, or a fresh one.
-async fn session(core: &Arc<Core>) -> Result<Arc<Session>, RadioError> {
-    let mut current = core.session.lock().await;
-    if current.as_ref().is_some_and(|(_, links)| recycle::is_worn(*links)) {
-        core.counters.recycled.add(1);
-        *current = None;
-    }
-    if let Some((session, links)) = &mut *current {
-        *links += 1;
-        return Ok(Arc::clone(session));
-    }
-    let opened = Session::open(core.settings.call).await;
-    let session = opened.map_err(|error| {
-        core.suspect.notify_one();
-        RadioError::new(RadioErrorKind::NoRadio, format!("btleplug cannot reach BlueZ: {}", text(&error)))
-    })?;
-    core.counters.sessions.add(1);
-    *current = Some((Arc::clone(&session), 1));
-    Ok(session)
-}
-
-async fn discard(core: &Arc<Core>, session: &Arc<Session>) {
-    let mut current = core.session.lock().await;
-    if current.as_ref().is_some_and(|(other, _)| Arc::ptr_eq(other, session)) {
-        *current = None;
     }
 }
 

@@ -3,10 +3,11 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use tokio::{
-    sync::{Notify, oneshot, watch},
+    sync::{Notify, Semaphore, oneshot, watch},
     task::AbortHandle,
     time::Instant,
 };
@@ -21,8 +22,9 @@ use super::{
     facts::{AdapterFacts, DeviceFacts, Hci, Place, Signal},
     hub,
     seen::{Known, Seen},
-    session::Session,
+    sessions::Sessions,
     slots::Slots,
+    supervise::supervise,
 };
 use crate::advert::Mac;
 
@@ -44,8 +46,10 @@ pub struct Core {
     pub recovery: tokio::sync::Mutex<()>,
     /// One pairing at a time.
     pub pairing: tokio::sync::Mutex<()>,
-    /// The session of btleplug for the next link, and how many it served.
-    pub session: tokio::sync::Mutex<Option<(Arc<Session>, u32)>>,
+    /// btleplug's.
+    pub sessions: Sessions,
+    /// One connection to D-Bus is opened at a time.
+    pub opening: Arc<Semaphore>,
     state: Mutex<State>,
 }
 
@@ -160,7 +164,8 @@ impl Core {
             freed: Notify::new(),
             recovery: tokio::sync::Mutex::default(),
             pairing: tokio::sync::Mutex::default(),
-            session: tokio::sync::Mutex::default(),
+            sessions: Sessions::default(),
+            opening: Arc::new(Semaphore::new(1)),
             state: Mutex::default(),
         })
     }
@@ -176,7 +181,11 @@ impl Core {
         state.unused = None;
         if !state.running {
             state.running = true;
-            tokio::spawn(hub::run(Arc::clone(self)));
+            let (core, left) = (Arc::clone(self), Arc::clone(self));
+            let run = move || hub::run(Arc::clone(&core));
+            let pause = self.settings.retry.0;
+            let clear = move || left.disconnected("the radio broke down");
+            tokio::spawn(async move { supervise("the radio", pause, run, clear).await });
         }
         User(Arc::clone(self))
     }
@@ -186,14 +195,28 @@ impl Core {
         self.state().unused.map(|since| since + self.settings.linger)
     }
 
-    /// Nobody has used the radio for a while. With `stop` it is then taken to be stopped.
-    pub fn is_unused(&self, stop: bool) -> bool {
+    /// Nobody has used the radio for a while.
+    pub fn is_unused(&self) -> bool {
+        self.state().is_unused(self.settings.linger)
+    }
+
+    /// Switches the radio off if nobody has used it for a while. Whoever comes from then on starts it anew.
+    pub fn switch_off(&self) -> bool {
         let mut state = self.state();
-        let unused = state.unused.is_some_and(|since| since + self.settings.linger <= Instant::now());
-        if unused && stop {
+        let off = state.is_unused(self.settings.linger);
+        if off {
             (state.running, state.trouble) = (false, None);
+            state.disconnected("the radio was switched off");
+            drop(state);
+            self.sessions.clear();
         }
-        unused
+        off
+    }
+
+    /// The connection to D-Bus is gone, and with it all that was known by it.
+    pub fn disconnected(&self, reason: &str) {
+        self.state().disconnected(reason);
+        self.sessions.clear();
     }
 
     // Listeners.
@@ -317,8 +340,12 @@ impl Core {
             let gone = state.adapters.keys().copied().filter(|hci| !adapters.contains(hci)).collect();
             (gone, state.seen.places().filter(|place| !places.contains(place)).collect())
         };
-        gone.into_iter().for_each(|hci| self.adapter_gone(hci));
-        forgotten.into_iter().for_each(|place| self.device_gone(place));
+        for hci in gone {
+            self.adapter_gone(hci);
+        }
+        for place in forgotten {
+            self.device_gone(place);
+        }
     }
 
     /// An adapter came or changed. Returns what its new task waits for, if it is new.
@@ -369,16 +396,14 @@ impl Core {
         state.lose(|place| place.hci == hci, "the adapter is gone");
     }
 
-    /// BlueZ or the bus is gone, and with it all that it knew.
+    /// BlueZ is gone, and with it all that it knew.
     pub fn clear(&self, reason: &str) {
-        let mut state = self.state();
-        state.adapters.clear();
-        state.seen.clear();
-        state.lose(|_| true, reason);
+        self.state().clear(reason);
+        self.sessions.clear();
     }
 
-    pub fn set_calls(&self, calls: Option<Calls>) {
-        self.state().calls = calls;
+    pub fn set_calls(&self, calls: Calls) {
+        self.state().calls = Some(calls);
     }
 
     /// How to call BlueZ, or why it cannot be.
@@ -489,6 +514,21 @@ impl Core {
 }
 
 impl State {
+    fn is_unused(&self, linger: Duration) -> bool {
+        self.unused.is_some_and(|since| since + linger <= Instant::now())
+    }
+
+    fn disconnected(&mut self, reason: &str) {
+        self.calls = None;
+        self.clear(reason);
+    }
+
+    fn clear(&mut self, reason: &str) {
+        self.adapters.clear();
+        self.seen.clear();
+        self.lose(|_| true, reason);
+    }
+
     fn poke(&self) {
         self.adapters.values().for_each(|adapter| adapter.poke.notify_one());
     }

@@ -9,6 +9,7 @@ use super::{
     bus::{Bus, CallError, Calls, SIGNALS},
     core::Core,
     facts::{Signal, read_objects, read_signal},
+    supervise::supervise,
 };
 
 /// Runs until nobody uses the radio.
@@ -19,26 +20,18 @@ pub async fn run(core: Arc<Core>) {
     loop {
         let mut worked = false;
         let result = serve(&core, &mut worked).await;
-        core.set_calls(None);
-        *core.session.lock().await = None;
         if worked {
             (wait, said) = (first, None);
         }
-        let Err(error) = result else {
-            core.clear("the radio was switched off");
-            if core.is_unused(true) {
-                return;
-            }
-            continue;
-        };
-        core.clear(&error.message);
+        let Err(error) = result else { return };
+        core.disconnected(&error.message);
         if said.as_ref() != Some(&error) {
             tracing::warn!("{error}");
             core.fail(error.clone());
             said = Some(error);
         }
         let again = Instant::now() + wait;
-        while !core.is_unused(false) && Instant::now() < again {
+        while !core.is_unused() && Instant::now() < again {
             tokio::select! {
                 () = tokio::time::sleep_until(again) => {}
                 () = core.changed.notified() => {}
@@ -48,16 +41,16 @@ pub async fn run(core: Arc<Core>) {
     }
 }
 
-/// Serves one connection to D-Bus. Ends well when nobody uses the radio any more.
+/// Serves one connection to D-Bus. Ends well when the radio is switched off.
 async fn serve(core: &Arc<Core>, worked: &mut bool) -> Result<(), RadioError> {
-    if core.is_unused(false) {
+    if core.switch_off() {
         return Ok(());
     }
     let limit = core.settings.call;
-    let mut bus = Bus::open(limit, &core.counters).await?;
+    let mut bus = Bus::open(limit, &core.counters, &core.opening).await?;
     let calls = bus.calls.clone();
     core.agent.serve(&calls);
-    core.set_calls(Some(calls.clone()));
+    core.set_calls(calls.clone());
     load(core, &calls, worked).await?;
     let mut ping: Option<JoinHandle<Result<(), CallError>>> = None;
     let mut look = Some(Instant::now() + core.settings.settle);
@@ -87,7 +80,7 @@ async fn serve(core: &Arc<Core>, worked: &mut bool) -> Result<(), RadioError> {
                 return Err(RadioError::new(RadioErrorKind::NoRadio, format!("the connection to D-Bus is lost: {reason}")));
             }
             () = core.changed.notified() => {}
-            () = until(core.off_at()) => return Ok(()),
+            () = until(core.off_at()) => if core.switch_off() { return Ok(()) },
             () = core.suspect.notified(), if ping.is_none() => {
                 let calls = calls.clone();
                 ping = Some(tokio::spawn(async move { calls.ping().await }));
@@ -116,7 +109,6 @@ async fn heed(core: &Arc<Core>, calls: &Calls, worked: &mut bool, signal: Option
             let gone = "bluetoothd is gone";
             core.agent.set_bluez(None);
             core.clear(gone);
-            *core.session.lock().await = None;
             tracing::warn!("{gone}; waiting for it");
             core.fail(RadioError::new(RadioErrorKind::NoRadio, gone));
         }
@@ -175,7 +167,10 @@ fn take(core: &Arc<Core>, calls: &Calls, signal: Signal) {
         Signal::DeviceGone(place) => core.device_gone(place),
         Signal::Adapter { hci, facts, .. } => {
             if let Some(poke) = core.adapter(hci, &facts) {
-                let task = tokio::spawn(adapter::run(Arc::clone(core), calls.clone(), hci, poke));
+                let (own, calls) = (Arc::clone(core), calls.clone());
+                let run = move || adapter::run(Arc::clone(&own), calls.clone(), hci, Arc::clone(&poke));
+                let pause = core.settings.retry.0;
+                let task = tokio::spawn(async move { supervise("an adapter's task", pause, run, || ()).await });
                 core.set_task(hci, task.abort_handle());
             }
         }

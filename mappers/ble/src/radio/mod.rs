@@ -11,6 +11,11 @@
 //!
 //! Scanning is active. `BlueZ`'s passive scanning (`AdvertisementMonitor1`) wants a pattern of bytes for each kind of
 //! device and reports that one came or left: it cannot hear everyone, and is not used.
+//!
+//! **Links are BlueZ's and outlive this process**, and so does a connect that is pending: BlueZ watches no client for
+//! them. What is dropped while the runtime lives is ended; what is not, the next start takes over if that device is still
+//! to be connected to. A link to any other device is left alone: it cannot be told from another program's. It counts where
+//! room is short, and while it stands its adapter is not switched off. `bluetoothctl disconnect` ends it.
 
 mod adapter;
 mod agent;
@@ -29,8 +34,10 @@ mod recycle;
 mod refusal;
 mod seen;
 mod session;
+mod sessions;
 mod settings;
 mod slots;
+mod supervise;
 mod watchdog;
 mod who;
 

@@ -25,7 +25,7 @@ use btleplug::{
 };
 use tokio::{
     runtime::{Builder, Handle},
-    sync::oneshot,
+    sync::{OwnedSemaphorePermit, oneshot},
     task::JoinHandle,
     time::timeout,
 };
@@ -49,17 +49,22 @@ pub struct Session {
 }
 
 impl Session {
-    /// Opens one.
-    pub async fn open(limit: Duration) -> Result<Arc<Self>, CallError> {
+    /// Opens one. The permit is held as long as that goes on, also when it was given up: libdbus connects while it
+    /// blocks, and a bus that does not answer would collect a thread for each try.
+    pub async fn open(
+        limit: Duration,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<(Arc<Self>, OwnedSemaphorePermit), CallError> {
         quiet_its_panics();
         let (end, ended) = oneshot::channel();
         let (opened, open) = oneshot::channel();
         let thread = std::thread::Builder::new().name(THREAD.to_owned()).stack_size(STACK);
         let failed = |message: String| CallError { name: "btleplug".to_owned(), message };
-        thread.spawn(move || run(opened, ended)).map_err(|error| failed(error.to_string()))?;
+        thread.spawn(move || run(opened, ended, permit)).map_err(|error| failed(error.to_string()))?;
         let open = timeout(limit, open).await.map_err(|_| failed("no answer in time".to_owned()))?;
-        let (runtime, adapter) = open.map_err(|_| failed("it broke down".to_owned()))?.map_err(|e| call_error(&e))?;
-        Ok(Arc::new(Self { runtime, adapter, _end: end }))
+        let (open, permit) = open.map_err(|_| failed("it broke down".to_owned()))?;
+        let (runtime, adapter) = open.map_err(|error| call_error(&error))?;
+        Ok((Arc::new(Self { runtime, adapter, _end: end }), permit))
     }
 
     /// Does something of btleplug's on its own runtime. Dropped before its end, it is given up.
@@ -99,20 +104,25 @@ pub fn panics() -> u64 {
     PANICS.load(Ordering::Relaxed)
 }
 
-type Opened = Result<(Handle, Adapter), btleplug::Error>;
+type Opened = (Result<(Handle, Adapter), btleplug::Error>, OwnedSemaphorePermit);
 
-fn run(opened: oneshot::Sender<Opened>, ended: oneshot::Receiver<()>) {
+fn run(opened: oneshot::Sender<Opened>, mut ended: oneshot::Receiver<()>, permit: OwnedSemaphorePermit) {
     let runtime = match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return drop(opened.send(Err(btleplug::Error::Other(error.into())))),
+        Err(error) => return drop(opened.send((Err(btleplug::Error::Other(error.into())), permit))),
     };
     runtime.block_on(async {
         let open = async {
             let adapters = Manager::new().await?.adapters().await?;
             adapters.into_iter().next().ok_or(btleplug::Error::NoAdapterAvailable)
         };
+        let open = tokio::select! {
+            open = open => open,
+            // It was given up.
+            _ = &mut ended => return,
+        };
         // Nobody may be waiting any more; then `ended` is over as well.
-        let _ = opened.send(open.await.map(|adapter| (Handle::current(), adapter)));
+        let _ = opened.send((open.map(|adapter| (Handle::current(), adapter)), permit));
         let _ = ended.await;
     });
 }

@@ -160,7 +160,9 @@ const FULL: &str = "le-connection-concurrent-connection-limit";
 fn links_of_others_take_room_and_pairing_learns_the_limit_too() {
     alone("links::links_of_others_take_room_and_pairing_learns_the_limit_too", &[FIRST], async |blue| {
         let (c, d) = ("C0:DE:00:00:00:03", "C0:DE:00:00:00:04");
-        [A, B, c, d].iter().for_each(|address| blue.put(level(address)));
+        for address in [A, B, c, d] {
+            blue.put(level(address));
+        }
         let radio = radio();
         let _ear = radio.listen(Who::Everyone, None);
         until("discovery", || blue.discovering(0)).await;
@@ -192,7 +194,9 @@ fn links_of_others_take_room_and_pairing_learns_the_limit_too() {
 fn a_slot_of_an_adapter_that_was_pulled_out_frees_none_of_the_next() {
     alone("links::a_slot_of_an_adapter_that_was_pulled_out_frees_none_of_the_next", &[FIRST], async |blue| {
         let c = "C0:DE:00:00:00:03";
-        [A, B, c].iter().for_each(|address| blue.put(level(address)));
+        for address in [A, B, c] {
+            blue.put(level(address));
+        }
         let radio = Radio::with(Settings { slots: 1, linger: PATIENCE, ..quick() });
         let mut old = linked(&radio, &blue, A, soon()).await.unwrap();
         blue.unplug(0);

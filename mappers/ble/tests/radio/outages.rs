@@ -155,3 +155,27 @@ fn this_process_does_not_keep_up_with_the_bus() {
         assert!(radio.counts().overrun > 0);
     });
 }
+
+/// libdbus connects while it blocks: each try is a thread, which ends when the bus answers.
+#[test]
+fn a_bus_that_does_not_answer_collects_no_threads() {
+    alone("outages::a_bus_that_does_not_answer_collects_no_threads", &[FIRST], async |mut blue| {
+        blue.stop_bus();
+        let path = blue.address().strip_prefix("unix:path=").unwrap().to_owned();
+        std::fs::remove_file(&path).unwrap();
+        let mute = tokio::net::UnixListener::bind(&path).unwrap();
+        let brief = Duration::from_millis(100);
+        let radio = Radio::with(Settings { call: brief, retry: (brief, brief), ..quick() });
+        let mut all = radio.listen(Who::Everyone, None);
+        let first = mute.accept().await.unwrap();
+        assert!(trouble(&mut all).await.message.contains("no answer"));
+        // Many tries later there is still one.
+        tokio::time::sleep(15 * brief).await;
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path().join("comm"));
+        assert_eq!(tasks.filter(|name| std::fs::read_to_string(name).is_ok_and(|name| name == "D-Bus\n")).count(), 1);
+        drop((first, mute));
+        blue.start_bus().unwrap();
+        let _air = air(&blue);
+        heard(&mut all).await;
+    });
+}
