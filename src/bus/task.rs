@@ -25,8 +25,8 @@ use crate::{clock::Stamp, model::DeviceId};
 const SILENT: u32 = 3;
 /// The first wait before reopening.
 const REOPEN: Duration = Duration::from_millis(150);
-/// A mapper's own limit on opening is shorter.
-const OPEN: Duration = Duration::from_secs(30);
+/// A mapper's own limit on opening is shorter, even where a person has to press a button on a device that is paired.
+const OPEN: Duration = Duration::from_secs(120);
 /// How long a bus may be closed before polls that fall due are reported as failed.
 const GRACE: Duration = Duration::from_secs(2);
 /// Probes that run ahead of polls on a busy bus may keep it for a tenth of the time.
