@@ -1,4 +1,5 @@
 //! Sensors that advertise, on a real BlueZ: in the clear, encrypted, by name, by rule; with the wrong key, replayed, gone.
+//! And on the scripted org.bluez, a mock: an adapter gone deaf, which takes the 90 s until the silence is taken for that.
 
 #![allow(clippy::unwrap_used)] // a test
 
@@ -9,7 +10,7 @@ use common::{
     bridge::condition,
     until_at_most,
 };
-use hardware_tests::bluez::Vm;
+use hardware_tests::bluez::{Advert, Heals, Scripted, Vm};
 use std::time::Duration;
 
 /// The key of the example on bthome.io/encryption; what it seals here is sealed by Python's `cryptography`.
@@ -107,4 +108,28 @@ async fn with_the_wrong_key_nothing_is_believed_and_the_user_is_told() {
     assert!(shown.to_string().contains("bindKey"), "{shown}");
     assert_eq!(site.values("sealed", "temperature", 0), [0; 0]);
     assert!(!site.bridge.log().to_lowercase().contains(OTHER_KEY), "the key is in the log");
+}
+
+#[tokio::test]
+async fn an_adapter_gone_deaf_is_made_to_hear() {
+    let blue = Scripted::start().unwrap();
+    let sensor = Vm::peripheral(0);
+    // BTHome in the clear: packet id, and 25.06 degrees.
+    let _air = blue.every(Duration::from_millis(100), move |round| {
+        let data = [0x40, 0x00, round.to_le_bytes()[0], 0x02, 0xCA, 0x09];
+        vec![Advert::of(&sensor).service("fcd2", &data)]
+    });
+    let devices = [("sensor", device("sensor", &address(0), &[("temperature", &reading("temperature"))]))];
+    let site = Site::start(blue.address(), &devices, &[]).await;
+    site.reads("sensor", "temperature", |v| near(v, 25.06)).await;
+    let starts = blue.calls("Adapter1.StartDiscovery");
+    blue.deafen(0, Heals::Restart);
+    // What was told before it went deaf may still be on its way: what counts came after discovery had begun again.
+    until_at_most(Duration::from_secs(240), "discovery again", async || {
+        (blue.calls("Adapter1.StartDiscovery") > starts).then_some(())
+    })
+    .await;
+    let count = site.count("sensor");
+    site.reads_after(count, "sensor", "temperature", |v| near(v, 25.06)).await;
+    site.online("sensor").await;
 }

@@ -109,6 +109,16 @@ pub enum Pairing {
     Numeric(u32),
 }
 
+/// What a peripheral does that is connected to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    Answers,
+    /// Says nothing.
+    Mute,
+    /// Ends each link as soon as that is up.
+    HangsUp,
+}
+
 /// A peripheral that can be connected.
 #[derive(Debug, Clone)]
 pub struct Peripheral {
@@ -119,8 +129,7 @@ pub struct Peripheral {
     /// By the UUID of their service, in the order given.
     pub(super) services: Vec<(String, Vec<Characteristic>)>,
     pub(super) in_range: bool,
-    pub(super) mute: bool,
-    pub(super) hangs_up: bool,
+    pub(super) manner: Manner,
 }
 
 impl Peripheral {
@@ -129,7 +138,7 @@ impl Peripheral {
         let address = address.to_uppercase();
         let pairing = Pairing::JustWorks;
         let services = Vec::new();
-        Self { address, random: false, pairing, mtu: 247, services, in_range: true, mute: false, hangs_up: false }
+        Self { address, random: false, pairing, mtu: 247, services, in_range: true, manner: Manner::Answers }
     }
 
     /// The address is a random one.

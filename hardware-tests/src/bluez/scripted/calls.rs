@@ -10,7 +10,7 @@ use dbus::{
 };
 
 use super::{
-    air::{Characteristic, Pairing},
+    air::{Characteristic, Manner, Pairing},
     objects::{self, ADAPTER, AGENTS, CHARACTERISTIC, DEVICE, Interfaces, adapter_path, boxed, device_path},
     world::{Fault, World, lock},
 };
@@ -236,7 +236,7 @@ impl World {
     pub fn connect(&mut self, call: &Message, key: &Key) {
         self.link(key);
         self.send(call.method_return());
-        if self.peripherals.get(&key.1).is_some_and(|p| p.hangs_up) {
+        if self.peripherals.get(&key.1).is_some_and(|p| p.manner == Manner::HangsUp) {
             self.unlink(key);
         } else {
             self.resolve(key);
@@ -301,7 +301,7 @@ impl World {
         let device = self.devices.get(key).ok_or(NO_OBJECT)?;
         let (connected, paired) = (device.connected, device.paired);
         let peripheral = self.peripherals.get_mut(&key.1).ok_or(NO_OBJECT)?;
-        let (mute, of) = (peripheral.mute || !peripheral.in_range, device_path(key.0, &key.1));
+        let (mute, of) = (peripheral.manner == Manner::Mute || !peripheral.in_range, device_path(key.0, &key.1));
         let uuid = objects::uuid_at(&of, peripheral, path).ok_or(NO_OBJECT)?;
         let one = peripheral.find(&uuid).ok_or(NO_OBJECT)?;
         if !connected {

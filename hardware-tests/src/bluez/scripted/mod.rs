@@ -38,6 +38,7 @@ use tokio::{runtime::Handle, sync::oneshot, task::AbortHandle};
 
 pub use self::air::{Advert, Characteristic, Heals, Pairing, Peripheral, full};
 use self::{
+    air::Manner,
     objects::Device,
     world::{Fault, World, lock},
 };
@@ -187,17 +188,17 @@ impl Scripted {
 
     /// Connected, and silent: no notifications come, and reads and writes hang.
     pub fn mute(&self, address: &str) {
-        self.peripheral(address, |p| p.mute = true);
+        self.peripheral(address, |p| p.manner = Manner::Mute);
     }
 
     /// No longer mute. What hung stays unanswered.
     pub fn unmute(&self, address: &str) {
-        self.peripheral(address, |p| p.mute = false);
+        self.peripheral(address, |p| p.manner = Manner::Answers);
     }
 
     /// From now on it ends each link as soon as that is up, before its services are known; or it no longer does.
     pub fn hang_up(&self, address: &str, always: bool) {
-        self.peripheral(address, |p| p.hangs_up = always);
+        self.peripheral(address, |p| p.manner = if always { Manner::HangsUp } else { Manner::Answers });
     }
 
     // What goes wrong in BlueZ.

@@ -13,7 +13,7 @@ use dbus::{
 };
 
 use super::{
-    air::{Advert, Characteristic, Peripheral},
+    air::{Advert, Characteristic, Manner, Peripheral},
     objects::{self, ADAPTER, Adapter, CHARACTERISTIC, DEVICE, Device, Interfaces, boxed, device_path, properties},
 };
 
@@ -167,7 +167,7 @@ impl World {
     /// A peripheral has a new value; who is subscribed hears of it.
     pub fn set(&mut self, address: &str, uuid: &str, value: &[u8]) -> bool {
         let Some(peripheral) = self.peripherals.get_mut(address) else { return false };
-        let silent = peripheral.mute || !peripheral.in_range;
+        let silent = peripheral.manner == Manner::Mute || !peripheral.in_range;
         let Some(characteristic) = peripheral.find(uuid) else { return false };
         characteristic.value = value.to_vec();
         if !(silent || characteristic.sessions.is_empty()) {

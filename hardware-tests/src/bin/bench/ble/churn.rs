@@ -142,8 +142,14 @@ fn machine(stage: &Stage, count: usize) -> Result<()> {
     let subscriber = stage.subscriber(false)?;
     let gateway = stage.gateway(&vm.address(), reconnect::devices())?;
     let all_after = |subscriber: &Subscriber, moment: Instant| {
-        subscriber.wait("each device", PATIENCE, |tally| {
+        let all = subscriber.wait("each device", PATIENCE, |tally| {
             tally.devices.len() == LINKS && tally.devices.values().all(|seen| seen.last > moment)
+        });
+        // Who is missing, and whether that is bluetoothd's doing: 5.66 was seen to die of peripherals that hang up.
+        all.with_context(|| {
+            let heard = subscriber.tally().map(|t| t.devices.values().filter(|seen| seen.last > moment).count());
+            let (links, daemon) = (vm.air("links"), vm.guest("pidof bluetoothd || echo dead"));
+            format!("heard of {heard:?} since; links in the air: {links:?}; bluetoothd: {daemon:?}")
         })
     };
     all_after(&subscriber, Instant::now())?;
