@@ -30,6 +30,9 @@ const EVER: Duration = Duration::from_secs(24 * 60 * 60);
 /// For a slot, and for the link, each. Pairing has the radio's own limit: a person may have to press a button.
 const PHASE: Duration = Duration::from_secs(30);
 
+/// How long after its silence was told of the link of a device that only sends is made anew.
+const MUTE: Duration = Duration::from_secs(5);
+
 /// What all devices share.
 pub(crate) struct Shared<'a> {
     pub radio: &'a Radio,
@@ -52,6 +55,10 @@ pub struct DeviceBus {
     secrets: Option<PathBuf>,
     /// When a device that was never heard is given up; none once it was.
     give_up: Option<Instant>,
+    /// When the link is made anew unless something comes over it; none while nothing is to come, or where polls tell
+    /// whether it is alive.
+    mute: Option<Instant>,
+    polled: bool,
 }
 
 /// Reads the secrets, and connects if the device is to be connected to.
@@ -90,6 +97,8 @@ pub(crate) async fn open(
         calls: calls.clone(),
         secrets: folder.map(Path::to_owned),
         give_up: None,
+        mute: None,
+        polled: false,
     };
     if device.connects {
         bus.link().await?;
@@ -124,10 +133,11 @@ impl DeviceBus {
     }
 
     async fn subscribe(&mut self, spot: &Spot) -> Result<Answer> {
-        let link = self.link().await?;
-        if let Err(error) = link.subscribe(spot).await {
+        if let Err(error) = self.link().await?.subscribe(spot).await {
             return refused(error);
         }
+        self.expect();
+        let link = self.link().await?;
         let readable = link.characteristics().iter().any(|has| has.spot == *spot && has.read);
         if !readable {
             return Ok(Answer::Done);
@@ -140,6 +150,11 @@ impl DeviceBus {
         }
     }
 
+    /// BlueZ goes on saying that a mute device is connected, and a subscription that got lost looks the same.
+    fn expect(&mut self) {
+        self.mute = Instant::now().checked_add(self.hearing.silence().saturating_add(MUTE)).filter(|_| !self.polled);
+    }
+
     fn heard(&mut self, Heard { advert, at, .. }: Heard) -> Option<Frame> {
         let (device, folder) = (&self.device, self.secrets.as_deref());
         let key = || secrets::key(folder, device.bind_key.as_ref()?, "bindKey").ok();
@@ -150,12 +165,19 @@ impl DeviceBus {
 
     fn notified(&mut self, Notified { spot, value, at }: Notified) -> Frame {
         self.hearing.notified(spot, self.memory.time(at));
+        self.expect();
         self.frame(Said::Notified(spot, value), at)
     }
 
     fn frame(&self, said: Said, at: Instant) -> Frame {
         let silence = self.hearing.trust(&said);
         Frame { source: self.device.id.clone(), said, at, silence }
+    }
+
+    fn muted(&self) -> Error {
+        let silence = mapper_values::Duration(self.hearing.silence());
+        let message = format!("nothing came over the link to {} for {silence}; it is made anew", self.device.id);
+        Error::new(ErrorKind::Bus, message)
     }
 
     /// Nothing was ever heard.
@@ -188,6 +210,7 @@ enum Event {
     Heard(Result<Heard, RadioError>),
     Notified(Result<Notified, RadioError>),
     Absent,
+    Mute,
 }
 
 impl Bus<Ble> for DeviceBus {
@@ -198,7 +221,10 @@ impl Bus<Ble> for DeviceBus {
                 Ok(Answer::Done)
             }
             What::Subscribe(spot) => self.subscribe(spot).await,
-            What::Read(spot) => self.link().await?.read(spot).await.map(Answer::Value).or_else(refused),
+            What::Read(spot) => {
+                (self.polled, self.mute) = (true, None);
+                self.link().await?.read(spot).await.map(Answer::Value).or_else(refused)
+            }
             What::Write(spot, bytes, kind) => {
                 self.link().await?.write(spot, bytes, *kind).await.map(|()| Answer::Done).or_else(refused)
             }
@@ -212,6 +238,7 @@ impl Bus<Ble> for DeviceBus {
                 notified = maybe(self.link.as_mut().map(Connection::next)) => Event::Notified(notified),
                 heard = maybe(self.ear.as_mut().map(Listener::next)) => Event::Heard(heard),
                 () = maybe(self.give_up.map(sleep_until)) => Event::Absent,
+                () = maybe(self.mute.map(sleep_until)) => Event::Mute,
             };
             match event {
                 Event::Notified(Ok(notified)) => return Ok(self.notified(notified)),
@@ -222,6 +249,7 @@ impl Bus<Ble> for DeviceBus {
                 }
                 Event::Heard(Err(error)) | Event::Notified(Err(error)) => return Err(error.into()),
                 Event::Absent => return Err(self.absent()),
+                Event::Mute => return Err(self.muted()),
             }
         }
     }
