@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Notify, Semaphore, oneshot, watch},
+    sync::{Notify, Semaphore, mpsc, oneshot, watch},
     task::AbortHandle,
     time::Instant,
 };
@@ -21,10 +21,12 @@ use super::{
     ear::{Ear, Heard},
     facts::{AdapterFacts, DeviceFacts, Hci, Place, Signal},
     hub,
+    link::Notified,
     seen::{Known, Seen},
     sessions::Sessions,
     slots::Slots,
     supervise::supervise,
+    taps::{Spots, Taps},
 };
 use crate::advert::Mac;
 
@@ -65,6 +67,7 @@ struct State {
     /// How many there were.
     plugged: u64,
     links: HashMap<Place, watch::Sender<LinkState>>,
+    taps: Taps,
     calls: Option<Calls>,
     trouble: Option<RadioError>,
 }
@@ -465,8 +468,22 @@ impl Core {
         Some(follow)
     }
 
+    /// What the device sends goes there, until its link ends.
+    pub fn tap(&self, place: Place, spots: Spots, send: mpsc::Sender<Notified>) {
+        self.state().taps.add(place, spots, send);
+    }
+
+    /// A characteristic has another value.
+    pub fn value(&self, place: Place, path: &str, value: Vec<u8>) {
+        let dropped = self.state().taps.give(place, path, value);
+        self.counters.dropped.add(u64::from(dropped));
+    }
+
     pub fn end_link(&self, place: Place) {
-        self.state().links.remove(&place);
+        let mut state = self.state();
+        state.links.remove(&place);
+        state.taps.remove(place);
+        drop(state);
         self.freed.notify_waiters();
     }
 

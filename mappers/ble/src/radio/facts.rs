@@ -11,11 +11,13 @@ use dbus::{
 };
 use uuid::Uuid;
 
+use super::taps::read_value;
 use crate::advert::Mac;
 
 /// BlueZ's name on the bus.
 pub const BLUEZ: &str = "org.bluez";
 pub const ADAPTER: &str = "org.bluez.Adapter1";
+pub const CHARACTERISTIC: &str = "org.bluez.GattCharacteristic1";
 pub const DEVICE: &str = "org.bluez.Device1";
 pub const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 pub const OBJECTS: &str = "org.freedesktop.DBus.ObjectManager";
@@ -44,6 +46,8 @@ pub enum Signal {
     Adapter { hci: Hci, facts: AdapterFacts, added: bool },
     /// An adapter is gone.
     AdapterGone(Hci),
+    /// A characteristic of a device has this value, at this path.
+    Value { place: Place, path: String, value: Vec<u8> },
     /// BlueZ came, under this unique name, or went.
     Owner(Option<String>),
 }
@@ -119,7 +123,6 @@ pub fn read_signal(message: &Message) -> Option<Signal> {
     let mut args = message.iter_init();
     match (&*interface, &*member) {
         (PROPERTIES, "PropertiesChanged") => {
-            // Characteristics change often, and their paths are told apart at once.
             let (device, hci) = (Place::parse(&path), parse_hci(&path));
             let of = args.get::<&str>()?;
             args.next();
@@ -128,6 +131,12 @@ pub fn read_signal(message: &Message) -> Option<Signal> {
                     Some(Signal::Device { place, facts: device_facts(&mut args), added: false })
                 }
                 (ADAPTER, _, Some(hci)) => Some(Signal::Adapter { hci, facts: adapter_facts(&mut args), added: false }),
+                (CHARACTERISTIC, None, None) => {
+                    // /org/bluez/hci0/dev_A4_C1_38_12_34_56/service0010/char0011
+                    let (device, _) = path.rsplit_once('/')?.0.rsplit_once('/')?;
+                    let (place, value) = (Place::parse(device)?, read_value(&mut args)?);
+                    Some(Signal::Value { place, path: path.to_string(), value })
+                }
                 _ => None,
             }
         }
@@ -243,7 +252,7 @@ fn data<'a, K>(records: &mut Iter<'a>, key: impl Fn(&mut Iter<'a>) -> Option<K>)
     found
 }
 
-fn for_each_property(properties: &mut Iter, mut take: impl FnMut(&str, &mut Iter)) {
+pub(super) fn for_each_property(properties: &mut Iter, mut take: impl FnMut(&str, &mut Iter)) {
     for_each_entry(properties, |entry| {
         let name = entry.get::<&str>()?;
         entry.next();
@@ -253,7 +262,7 @@ fn for_each_property(properties: &mut Iter, mut take: impl FnMut(&str, &mut Iter
 }
 
 /// Goes over the entries of a dictionary. An entry of another type than expected is passed over.
-fn for_each_entry<'a>(dictionary: &mut Iter<'a>, mut take: impl FnMut(&mut Iter<'a>) -> Option<()>) {
+pub(super) fn for_each_entry<'a>(dictionary: &mut Iter<'a>, mut take: impl FnMut(&mut Iter<'a>) -> Option<()>) {
     let Some(mut entries) = dictionary.recurse(ArgType::Array) else { return };
     while let Some(mut entry) = entries.recurse(ArgType::DictEntry) {
         take(&mut entry);

@@ -175,6 +175,7 @@ fn take(core: &Arc<Core>, calls: &Calls, signal: Signal) {
             }
         }
         Signal::AdapterGone(hci) => core.adapter_gone(hci),
+        Signal::Value { place, path, value } => core.value(place, &path, value),
         Signal::Owner(_) => {}
     }
 }

@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{
     Characteristic, RadioError, RadioErrorKind, Spot, WriteKind, bus::CallError, connect::Claim, core::LinkState,
-    refusal, session::Session,
+    refusal, session::Session, taps::read_spots,
 };
 use crate::advert::Mac;
 
@@ -78,16 +78,16 @@ impl Connection {
             return Err(CallError { name: "org.bluez.Error.Failed".to_owned(), message: lost.message });
         }
         let device = peripheral.clone();
-        let (services, stream) = session
+        let services = session
             .run(limit, async move {
                 device.discover_services().await?;
-                let stream = device.notifications().await?;
-                Ok((device.services(), stream))
+                Ok(device.services())
             })
             .await?;
+        let no_bus = |error: RadioError| CallError { name: String::new(), message: error.message };
+        let objects = claim.core.calls().map_err(no_bus)?.objects().await?;
         let (send, notified) = mpsc::channel(NOTIFIED);
-        let counters = Arc::clone(&claim.core.counters);
-        session.start(forward(stream, send, counters));
+        claim.core.tap(claim.place, read_spots(&objects, claim.place), send);
         let theirs: BTreeMap<_, _> = services
             .into_iter()
             .flat_map(|service| service.characteristics)
@@ -247,24 +247,6 @@ async fn not_up(claim: &Claim) -> String {
 async fn lost(mut follow: watch::Receiver<LinkState>) -> RadioError {
     let lost = follow.wait_for(|link| link.lost.is_some()).await.ok().and_then(|link| link.lost.clone());
     lost.unwrap_or_else(|| RadioError::new(RadioErrorKind::Lost, "the link is ended"))
-}
-
-/// Lives and dies with the session, or with the link.
-async fn forward(
-    mut stream: std::pin::Pin<Box<dyn futures_core::Stream<Item = btleplug::api::ValueNotification> + Send>>,
-    send: mpsc::Sender<Notified>,
-    counters: Arc<super::counts::Counters>,
-) {
-    loop {
-        let next = tokio::select! {
-            () = send.closed() => return,
-            next = std::future::poll_fn(|context| stream.as_mut().poll_next(context)) => next,
-        };
-        let Some(next) = next else { return };
-        let spot = Spot { service: next.service_uuid, characteristic: next.uuid };
-        let notified = Notified { spot, value: next.value, at: Instant::now() };
-        counters.dropped.add(u64::from(matches!(send.try_send(notified), Err(mpsc::error::TrySendError::Full(_)))));
-    }
 }
 
 fn characteristic(spot: Spot, flags: CharPropFlags) -> Characteristic {

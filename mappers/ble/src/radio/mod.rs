@@ -38,6 +38,7 @@ mod sessions;
 mod settings;
 mod slots;
 mod supervise;
+mod taps;
 mod watchdog;
 mod who;
 

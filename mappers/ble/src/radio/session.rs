@@ -1,7 +1,7 @@
-//! btleplug's side: connecting, service discovery, reading, writing and notifications over a D-Bus connection of its own.
+//! btleplug's side: connecting, service discovery, reading, writing and subscribing over a D-Bus connection of its own.
 //!
 //! What it does not do, the rest of the radio does over [`super::bus`]: advertisements (its scan asks for classic
-//! Bluetooth too, and makes a call for each event), pairing, adapters that come, go and get stuck, the loss of a link
+//! Bluetooth too, and makes a call for each event), what devices send by themselves (see [`super::taps`]), pairing, adapters that come, go and get stuck, the loss of a link
 //! (its streams neither end nor err) and of bluetoothd.
 //!
 //! What it does badly is kept in here. bluez-async 0.9.0 panics in a task of its own and leaves a match rule on the bus
@@ -79,11 +79,6 @@ impl Session {
             Ok(Err(broken)) => Err(CallError { name: "btleplug".to_owned(), message: broken.to_string() }),
             Err(_) => Err(CallError { name: String::new(), message: "no answer in time".to_owned() }),
         }
-    }
-
-    /// Starts something that goes on by itself.
-    pub fn start(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.runtime.spawn(work);
     }
 
     /// The device of this place.
