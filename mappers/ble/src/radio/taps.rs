@@ -100,3 +100,27 @@ pub fn read_value(properties: &mut Iter) -> Option<Vec<u8>> {
     });
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::facts::Hci, *};
+    use crate::advert::{Mac, short};
+
+    #[test]
+    fn values_go_to_the_link_of_their_device_as_long_as_there_is_room() {
+        let (here, other) = (Mac([1; 6]), Mac([2; 6]));
+        let place = |mac| Place { hci: Hci(0), mac };
+        let spot = Spot { service: short(0x180f), characteristic: short(0x2a19) };
+        let (send, mut taken) = mpsc::channel(1);
+        let mut taps = Taps::default();
+        taps.add(place(here), Spots::from([("/a".to_owned(), spot)]), send);
+        for (mac, path, dropped) in [(other, "/a", false), (here, "/b", false), (here, "/a", false), (here, "/a", true)]
+        {
+            assert_eq!(taps.give(place(mac), path, vec![7]), dropped, "{mac} {path}");
+        }
+        let Notified { spot: at, value, .. } = taken.try_recv().unwrap();
+        assert_eq!((at, value), (spot, vec![7]));
+        taps.remove(place(here));
+        assert!(taken.try_recv().is_err() && !taps.give(place(here), "/a", vec![8]));
+    }
+}

@@ -74,6 +74,29 @@ fn reads_writes_notifies_and_tells_its_end() {
 }
 
 #[test]
+fn the_loss_of_one_link_leaves_the_others_hearing() {
+    alone("links::the_loss_of_one_link_leaves_the_others_hearing", &[FIRST], async |blue| {
+        let radio = radio();
+        let here = spot(0x180f, 0x2a19);
+        for address in [A, B] {
+            blue.put(level(address));
+        }
+        // The younger link's rule is what dbus-daemon would take away with the older link's.
+        let mut older = linked(&radio, &blue, A, soon()).await.unwrap();
+        let mut younger = linked(&radio, &blue, B, soon()).await.unwrap();
+        older.subscribe(&here).await.unwrap();
+        younger.subscribe(&here).await.unwrap();
+        blue.drop_link(A);
+        assert_eq!(notified(&mut older).await.unwrap_err().kind, RadioErrorKind::Lost);
+        drop(older);
+        let again = linked(&radio, &blue, A, soon()).await.unwrap();
+        blue.set(B, "2a19", &[12]);
+        assert_eq!(notified(&mut younger).await.unwrap(), (here, vec![12]));
+        drop(again);
+    });
+}
+
+#[test]
 fn what_is_not_there_is_not_connected() {
     alone("links::what_is_not_there_is_not_connected", &[FIRST], async |blue| {
         blue.put(level(A));
