@@ -3,11 +3,11 @@
 //! One [`Radio`] serves every device; it starts at its first use and needs a tokio runtime. Nothing here knows what an
 //! advertisement means.
 //!
-//! Two connections to D-Bus, both by libdbus. **btleplug** ([`session`]) connects, finds services, reads, writes and
-//! notifies. Its panics and left match rules (12 of 24 connects on a shared runtime) are rare on a runtime of its own: two
+//! Two connections to D-Bus, both by libdbus. **btleplug** (`session`) connects, finds services, reads, writes and
+//! subscribes. Its panics and left match rules (12 of 24 connects on a shared runtime) are rare on a runtime of its own: two
 //! in 2000 links, 20 at a time, on the scripted BlueZ, none in 72 on a real one; what is left goes when the session is
-//! replaced. **The radio's own** connection ([`bus`]) does what btleplug cannot: advertisements without a
-//! call for each and of Bluetooth LE alone, pairing, the end of a link, adapters and bluetoothd that come, go and hang.
+//! replaced. **The radio's own** connection (`bus`) does what btleplug cannot: advertisements without a
+//! call for each and of Bluetooth LE alone, what devices send by themselves, pairing, the end of a link, adapters and bluetoothd that come, go and hang.
 //!
 //! Scanning is active. `BlueZ`'s passive scanning (`AdvertisementMonitor1`) wants a pattern of bytes for each kind of
 //! device and reports that one came or left: it cannot hear everyone, and is not used.
