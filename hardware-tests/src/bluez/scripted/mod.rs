@@ -5,11 +5,13 @@
 //!
 //! Everything is told by the test, from any thread, and takes effect at once:
 //!
-//!     let blue = Scripted::start()?;                       // adapter 0, 00:AA:01:00:00:42; DBUS_SYSTEM_BUS_ADDRESS = blue.address()
-//!     blue.advert(&Advert::of("A4:C1:38:12:34:56").service("fcd2", &[0x40, 0x02, 0xC4, 0x09]));
-//!     blue.put(Peripheral::new("A4:C1:38:00:00:01").service("180f", [Characteristic::new("2a19", &[90]).read().notify()]));
-//!     blue.set("A4:C1:38:00:00:01", "2a19", &[89]);        // notifies
-//!     blue.hang("Device1.Connect");                        // and so on
+//! ```text
+//! let blue = Scripted::start()?;                       // adapter 0, 00:AA:01:00:00:42; DBUS_SYSTEM_BUS_ADDRESS = blue.address()
+//! blue.advert(&Advert::of("A4:C1:38:12:34:56").service("fcd2", &[0x40, 0x02, 0xC4, 0x09]));
+//! blue.put(Peripheral::new("A4:C1:38:00:00:01").service("180f", [Characteristic::new("2a19", &[90]).read().notify()]));
+//! blue.set("A4:C1:38:00:00:01", "2a19", &[89]);        // notifies
+//! blue.hang("Device1.Connect");                        // and so on
+//! ```
 //!
 //! Methods are named by interface and method without `org.bluez.`: `Adapter1.StartDiscovery`. Waiting for a condition is
 //! the test's business; nothing here sleeps.
