@@ -196,7 +196,7 @@ impl Bus {
         let no = |reason: String| {
             let message = format!(
                 "D-Bus cannot be reached ({reason}): Bluetooth needs bluetoothd (package bluez) on the system bus; in a \
-                 container mount /run/dbus/system_bus_socket"
+                 container mount the folder /run/dbus"
             );
             RadioError::new(RadioErrorKind::NoRadio, message)
         };
