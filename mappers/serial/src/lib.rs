@@ -1,0 +1,6 @@
+//! Serial devices behind the mapper contract: one grammar of frames, checks and fields, said in YAML, and the languages of
+//! meters and GPS receivers.
+
+#![forbid(unsafe_code)]
+
+pub mod config;
