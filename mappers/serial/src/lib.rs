@@ -3,4 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod check;
 pub mod config;
+pub mod frame;
+pub mod octets;
