@@ -4,6 +4,7 @@
 //! Numbers are wider here than in the air, so that a number out of range is refused with the range, not with a parser's
 //! words.
 
+use mapper_values::BITS;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -51,7 +52,6 @@ pub struct Endpoint {
 const MAC: &str = "^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$";
 const UUID: &str = "^([0-9A-Fa-f]{4}|[0-9A-Fa-f]{8}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$";
 const BYTES: &str = "^([0-9A-Fa-f]{2}){1,32}$";
-const BITS: &str = r"^[0-9]{1,2}(\.\.[0-9]{1,2})?$";
 const WORD: &str = "^[a-z][A-Za-z0-9]*$";
 
 /// Something that YAML must not hold.

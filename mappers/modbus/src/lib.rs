@@ -63,6 +63,8 @@ impl Protocol for Modbus {
                 DataType::Float32,
                 DataType::Float64,
                 DataType::String,
+                DataType::Bcd,
+                DataType::DateTime,
             ],
         }
     }
