@@ -63,10 +63,10 @@ fn orders() -> impl Strategy<Value = ByteOrder> {
 proptest! {
     #[test]
     fn no_registers_panic_and_what_decodes_encodes_to_the_same(
-        words in proptest::collection::vec(any::<u16>(), 4), order in orders(), which in 0..8_usize,
+        words in proptest::collection::vec(any::<u16>(), 4), order in orders(), which in 0..10_usize,
     ) {
-        use DataType::{Float32, Float64, Int16, Int32, Int64, Uint16, Uint32, Uint64};
-        let spot = spot([Int16, Int32, Int64, Uint16, Uint32, Uint64, Float32, Float64][which], order, 0);
+        use DataType::{Float32, Float64, Int16, Int32, Int48, Int64, Uint16, Uint32, Uint48, Uint64};
+        let spot = spot([Int16, Int32, Int48, Int64, Uint16, Uint32, Uint48, Uint64, Float32, Float64][which], order, 0);
         let words = &words[..usize::from(spot.count)];
         let value = from_words(words, &spot).unwrap();
         prop_assert_eq!(encode(&value, &spot).unwrap(), words);
