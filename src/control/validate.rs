@@ -38,6 +38,8 @@ pub struct Identity {
     pub uid: String,
     /// The generation of the spec.
     pub generation: i64,
+    /// That of its DeviceModel.
+    pub model_generation: Option<i64>,
 }
 
 /// The device, if nothing is wrong with it, and what there is to say of its spec.
@@ -145,6 +147,7 @@ fn judge(
         id: identity.id,
         uid: identity.uid,
         generation: identity.generation,
+        model_generation: identity.model_generation,
         model: spec.get("model").and_then(Node::text).map(str::to_owned),
         poll_every,
         print: Print::of(&spec.to_json(), &properties),
