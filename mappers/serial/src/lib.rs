@@ -5,5 +5,6 @@
 
 pub mod check;
 pub mod config;
+pub mod frame;
 pub mod language;
 pub mod octets;
