@@ -143,6 +143,11 @@ impl Framer {
         }
     }
 
+    /// Whether something was heard that is no frame yet.
+    pub fn pending(&self) -> bool {
+        self.head < self.heard.len()
+    }
+
     /// Forgets what was heard, and gives how many bytes that were; what comes next begins a frame. For use before a request.
     pub fn clear(&mut self) -> usize {
         let framing = Arc::clone(&self.framing);
