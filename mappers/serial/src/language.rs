@@ -6,6 +6,7 @@
 
 mod cut;
 mod dataset;
+pub mod iec62056;
 mod key;
 mod listener;
 mod number;
