@@ -73,6 +73,9 @@ impl BoundDevice for Bound {
     fn replay(&self, _: &Json) -> Result<Vec<Decoded>, String> {
         unreachable!()
     }
+    fn opens_within(&self) -> Option<std::time::Duration> {
+        unreachable!()
+    }
     fn open(&self) -> BoxFuture<'_, Result<Box<dyn DynBus>>> {
         unreachable!()
     }
@@ -82,6 +85,7 @@ pub fn property(name: &str, data_type: DataType) -> Property {
     Property {
         name: name.into(),
         data_type,
+        size: None,
         unit: None,
         access: Access::Read,
         shape: mapper_values::Shape::default(),
