@@ -26,10 +26,14 @@ pub struct Listener {
     keys: Keys,
     /// What came and is not read yet.
     waiting: Vec<u8>,
+    /// What waits will not be finished.
+    silent: bool,
     /// Bytes that were dropped because nobody took telegrams out.
     dropped: usize,
     /// The meter's title and the last frame counter that it used.
     counter: Option<([u8; 8], u32)>,
+    /// Telegrams that were refused because they were sent before.
+    replayed: u64,
     /// A P1 meter has sent a CRC: it always does.
     checked: bool,
 }
@@ -40,11 +44,21 @@ const WAITING: usize = 2 * p1::LONGEST;
 impl Listener {
     /// A line that speaks this language; the meter that is asked, in `iec62056`, is read as an answer is: by its data sets.
     pub fn new(language: Language, keys: Keys) -> Self {
-        Self { language, keys, waiting: Vec::new(), dropped: 0, counter: None, checked: false }
+        Self {
+            language,
+            keys,
+            waiting: Vec::new(),
+            silent: false,
+            dropped: 0,
+            counter: None,
+            replayed: 0,
+            checked: false,
+        }
     }
 
     /// Bytes as they come. Take out what is heard before the next ones: what does not fit is lost, and counted.
     pub fn push(&mut self, bytes: &[u8]) {
+        self.silent = false;
         self.waiting.extend_from_slice(bytes);
         if let Some(over) = self.waiting.len().checked_sub(WAITING).filter(|over| *over > 0) {
             self.waiting.drain(..over);
@@ -52,10 +66,14 @@ impl Listener {
         }
     }
 
-    /// The line was silent for longer than a telegram pauses: what waits will not be finished.
-    pub fn silence(&mut self) -> Option<Heard> {
-        let bytes = std::mem::take(&mut self.waiting);
-        (!bytes.is_empty()).then(|| Heard::Bad { bytes, why: "the line fell silent within a telegram".into() })
+    /// The line was silent for longer than a telegram pauses: what waits will not be finished. [`Listener::next`] tells of it.
+    pub fn silence(&mut self) {
+        self.silent = !self.waiting.is_empty();
+    }
+
+    /// How many encrypted telegrams were refused because they were sent before: somebody records the line and plays it back.
+    pub fn replayed(&self) -> u64 {
+        self.replayed
     }
 
     /// The next thing on the line; none until more bytes have come.
@@ -64,6 +82,12 @@ impl Listener {
             return Some(Heard::Skipped(std::mem::take(&mut self.dropped)));
         }
         match self.cut() {
+            Cut::More if self.silent => {
+                let end = self.again(&self.waiting).unwrap_or(self.waiting.len());
+                self.silent = end < self.waiting.len();
+                let bytes = self.waiting.drain(..end).collect();
+                Some(Heard::Bad { bytes, why: "the line fell silent within a telegram".into() })
+            }
             Cut::More => None,
             Cut::Noise(count) => {
                 self.waiting.drain(..count);
@@ -76,7 +100,7 @@ impl Listener {
                     Ok(telegram) => Heard::Telegram(telegram),
                     Err(why) => {
                         // A length or an end that noise made up must not swallow the telegram that follows.
-                        if let Some(again) = self.start().and_then(|start| cut::find(&bytes, start, 1)) {
+                        if let Some(again) = self.again(&bytes) {
                             self.waiting.splice(..0, bytes.drain(again..));
                         }
                         Heard::Bad { bytes, why }
@@ -86,13 +110,15 @@ impl Listener {
         }
     }
 
-    /// The bytes that a telegram of the language begins with, where they are rare inside of one.
-    fn start(&self) -> Option<&'static [u8]> {
-        match self.language {
-            Language::P1 if self.keys.encryption.is_some() => Some(&seal::START),
-            Language::Sml => Some(&sml::START),
+    /// Where another telegram may begin in bytes that are none.
+    fn again(&self, bytes: &[u8]) -> Option<usize> {
+        let start = match self.language {
+            Language::P1 if self.keys.encryption.is_some() => Some(&seal::START[..]),
+            Language::P1 => Some(&b"/"[..]),
+            Language::Sml => Some(&sml::START[..]),
             _ => None,
-        }
+        };
+        start.and_then(|start| cut::find(bytes, start, 1))
     }
 
     fn cut(&self) -> Cut {
@@ -133,9 +159,10 @@ impl Listener {
     }
 
     /// Refuses a telegram that was sent before, and one that is older than the last: somebody replays it.
-    fn fresh(&self, sealed: &seal::Sealed) -> Result<(), String> {
+    fn fresh(&mut self, sealed: &seal::Sealed) -> Result<(), String> {
         match self.counter {
             Some((title, last)) if title == sealed.title && sealed.counter <= last => {
+                self.replayed += 1;
                 Err(format!("frame counter {} after {last}: a telegram that was sent before", sealed.counter))
             }
             _ => Ok(()),

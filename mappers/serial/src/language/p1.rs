@@ -96,3 +96,6 @@ pub fn open(sealed: &seal::Sealed, keys: &Keys) -> Result<Telegram, String> {
         Err(_) => Err("what comes out is no P1 telegram: `key` is not the meter's, or bytes were changed".into()),
     }
 }
+
+#[cfg(test)]
+mod tests;
