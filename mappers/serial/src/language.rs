@@ -6,9 +6,11 @@
 
 mod cut;
 mod dataset;
+mod dlms;
 pub mod iec62056;
 mod key;
 mod listener;
+mod moment;
 pub mod nmea;
 mod number;
 pub mod obis;

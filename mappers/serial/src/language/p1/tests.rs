@@ -1,4 +1,4 @@
-use super::{open, read};
+use super::{opened, read};
 use crate::{
     config::Language,
     language::{Heard, Key, Keys, Listener, Telegram, samples, seal},
@@ -57,6 +57,10 @@ fn keys() -> Keys {
 
 fn sealed() -> Vec<u8> {
     samples::named(SEALED, "built")
+}
+
+fn open(sealed: &[u8], keys: &Keys) -> Result<Telegram, String> {
+    seal::Opener::new(keys.clone()).open(sealed, opened)
 }
 
 fn says(telegram: &Telegram, data: &[&str]) {
@@ -130,14 +134,14 @@ fn a_crc_is_missed_where_one_was_or_must_be() {
 #[test]
 fn an_encrypted_telegram_is_opened() {
     let sealed = sealed();
-    let telegram = open(&seal::parse(&sealed).unwrap(), &keys()).unwrap();
+    let telegram = open(&sealed, &keys()).unwrap();
     assert_eq!(telegram, read(T210.as_bytes()).unwrap().0);
     // Without the second key the CRC inside proves it.
     let alone = Keys { authentication: None, ..keys() };
-    assert_eq!(open(&seal::parse(&sealed).unwrap(), &alone).unwrap(), telegram);
+    assert_eq!(open(&sealed, &alone).unwrap(), telegram);
 
     let sealed = samples::named(SEALED, "t210");
-    let telegram = open(&seal::parse(&sealed).unwrap(), &Keys { encryption: key("t210-key"), authentication: None });
+    let telegram = open(&sealed, &Keys { encryption: key("t210-key"), authentication: None });
     says(&telegram.unwrap(), &["1-0:1.8.0[0]=007112944 Wh", "1-0:2.8.0[0]=033153972 Wh"]);
 }
 
@@ -151,13 +155,13 @@ fn a_wrong_key_or_a_changed_byte_opens_nothing() {
         (Keys { encryption: wrong, authentication: None }, "not the meter's"),
         (Keys::default(), "`key` is missing"),
     ] {
-        let why = open(&seal::parse(&sealed).unwrap(), &keys).unwrap_err();
+        let why = open(&sealed, &keys).unwrap_err();
         assert!(why.contains(says), "{why}");
         assert!(!why.to_lowercase().contains("aa") && !format!("{keys:?}").contains("170"), "{why}");
     }
     sealed[100] ^= 1;
-    assert!(open(&seal::parse(&sealed).unwrap(), &keys()).is_err());
-    assert!(open(&seal::parse(&sealed).unwrap(), &Keys { authentication: None, ..keys() }).is_err());
+    assert!(open(&sealed, &keys()).is_err());
+    assert!(open(&sealed, &Keys { authentication: None, ..keys() }).is_err());
 }
 
 #[test]
