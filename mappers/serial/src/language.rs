@@ -113,3 +113,6 @@ fn readable(bytes: &[u8]) -> String {
         _ => mapper_api::Value::Bytes(bytes.to_vec()).to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -171,10 +171,7 @@ impl Assembly {
 fn check(bytes: &[u8]) -> Result<(), String> {
     let (summed, sent) = bytes.split_last_chunk::<2>().ok_or("a frame without a check")?;
     let (sum, sent) = (CRC.checksum(summed), u16::from_le_bytes(*sent));
-    match sum == sent {
-        true => Ok(()),
-        false => Err(format!("the check is {sent:04x}, and {sum:04x} over what came")),
-    }
+    if sum == sent { Ok(()) } else { Err(format!("the check is {sent:04x}, and {sum:04x} over what came")) }
 }
 
 /// What a message says that is not sealed.
@@ -197,9 +194,10 @@ pub fn read(message: &[u8]) -> Result<Telegram, String> {
     }
     reader.take(length)?;
     let data = reader.data()?;
-    match data.is_empty() {
-        true => Err("a data notification without codes".into()),
-        false => Ok(Telegram { data, ..Telegram::default() }),
+    if data.is_empty() {
+        Err("a data notification without codes".into())
+    } else {
+        Ok(Telegram { data, ..Telegram::default() })
     }
 }
 

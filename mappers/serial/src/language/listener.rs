@@ -68,6 +68,11 @@ impl Listener {
         self.silent = !self.waiting.is_empty();
     }
 
+    /// How many bytes wait: at most two of the longest telegrams.
+    pub fn kept(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// How many encrypted telegrams were refused because they were sent before: somebody records the line and plays it back.
     pub fn replayed(&self) -> u64 {
         self.opener.replayed
@@ -137,9 +142,12 @@ impl Listener {
 
     /// What a whole frame says; none for one that others must follow.
     fn read(&mut self, bytes: &[u8]) -> Result<Option<Telegram>, String> {
-        let not_sealed = |opener: &seal::Opener| match opener.has_key() {
-            true => Err("a telegram that is not encrypted, from a meter that has a `key`".to_owned()),
-            false => Ok(()),
+        let not_sealed = |opener: &seal::Opener| {
+            if opener.has_key() {
+                Err("a telegram that is not encrypted, from a meter that has a `key`".to_owned())
+            } else {
+                Ok(())
+            }
         };
         match self.language {
             Language::P1 if bytes.first() == Some(&seal::TAG) => self.opener.open(bytes, p1::opened).map(Some),

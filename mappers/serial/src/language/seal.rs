@@ -77,9 +77,12 @@ impl Opener {
             return Err(format!("frame counter {} after {last}: a telegram that was sent before", sealed.counter));
         }
         let (content, proven) = sealed.open(&self.keys)?;
-        let read = read(&content, proven).map_err(|why| match proven {
-            true => why,
-            false => format!("what comes out is no telegram: `key` is not the meter's, or bytes were changed ({why})"),
+        let read = read(&content, proven).map_err(|why| {
+            if proven {
+                why
+            } else {
+                format!("what comes out is no telegram: `key` is not the meter's, or bytes were changed ({why})")
+            }
         })?;
         self.last = Some((sealed.title, sealed.counter));
         Ok(read)
@@ -97,7 +100,7 @@ pub fn length(bytes: &[u8]) -> Result<Option<usize>, String> {
     }
     let long = |bytes: &[u8]| bytes.iter().fold(0, |sum, b| sum << 8 | usize::from(*b));
     let (head, content) = match bytes.get(10..) {
-        None | Some([] | [0x81] | [0x82] | [0x82, _]) => return Ok(None),
+        None | Some([] | [0x81 | 0x82] | [0x82, _]) => return Ok(None),
         Some([0x81, length, ..]) => (12, usize::from(*length)),
         Some([0x82, length @ ..]) => (13, long(&length[..2])),
         Some([length @ 0..=0x7f, ..]) => (11, usize::from(*length)),

@@ -98,8 +98,8 @@ impl<'a> Reader<'a> {
             0x14 => number(i64::from_be_bytes(self.array()?).into()),
             0x15 => number(u64::from_be_bytes(self.array()?).into()),
             0x16 => Item::Enum(self.array::<1>()?[0]),
-            0x17 => float(f32::from_be_bytes(self.array()?).to_string())?,
-            0x18 => float(f64::from_be_bytes(self.array()?).to_string())?,
+            0x17 => float(&f32::from_be_bytes(self.array()?).to_string())?,
+            0x18 => float(&f64::from_be_bytes(self.array()?).to_string())?,
             0x19 => Item::Time(self.take(12)?),
             0x1a => Item::Octets(self.take(5)?),
             0x1b => Item::Octets(self.take(4)?),
@@ -108,8 +108,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn float(text: String) -> Result<Item<'static>, String> {
-    Number::parse(&text).map(Item::Number).ok_or_else(|| format!("a number {text}"))
+fn float(text: &str) -> Result<Item<'static>, String> {
+    Number::parse(text).map(Item::Number).ok_or_else(|| format!("a number {text}"))
 }
 
 /// The values with their codes: the code is six bytes of which the last is 255, the value what follows; then may come a group
@@ -119,8 +119,8 @@ fn named(items: &[Item]) -> Result<Vec<Datum>, String> {
     let mut rest = items;
     while let Some((first, after)) = rest.split_first() {
         rest = after;
-        let Item::Octets([a, b, c, d, e, 255]) = *first else { continue };
-        let code = Obis::from_bytes([*a, *b, *c, *d, *e, 255]);
+        let Item::Octets(code @ [_, _, _, _, _, 255]) = *first else { continue };
+        let code = Obis::from_bytes(code.try_into().expect("six bytes"));
         let Some(value) = after.first().filter(|value| !matches!(value, Item::Group(_))) else { continue };
         rest = &after[1..];
         let mut unit: Option<&str> = None;

@@ -209,12 +209,11 @@ pub fn known(sentence: &str, name: &str) -> Result<([u8; 3], &'static str), (&'s
         let all: Vec<&str> = SENTENCES.iter().map(|(name, ..)| *name).collect();
         return Err(("sentence", format!("{sentence:?} is not read; there are {}", all.join(", "))));
     };
-    match fields.iter().find(|field| field.name == name) {
-        Some(field) => Ok((sentence.as_bytes().try_into().expect("three letters"), field.name)),
-        None => {
-            let all: Vec<&str> = fields.iter().map(|field| field.name).collect();
-            Err(("field", format!("{sentence} has no {name:?}, but {}", all.join(", "))))
-        }
+    if let Some(field) = fields.iter().find(|field| field.name == name) {
+        Ok((sentence.as_bytes().try_into().expect("three letters"), field.name))
+    } else {
+        let all: Vec<&str> = fields.iter().map(|field| field.name).collect();
+        Err(("field", format!("{sentence} has no {name:?}, but {}", all.join(", "))))
     }
 }
 

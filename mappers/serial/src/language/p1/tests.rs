@@ -47,12 +47,12 @@ const T210: &str = "/EST5\\253710000_A\r\n\r\n1-3:0.2.8(50)\r\n0-0:1.0.0(2210061
 
 const SEALED: &str = include_str!("../samples/p1-sealed.txt");
 
-fn key(name: &str) -> Option<Key> {
-    Some(Key(samples::named(SEALED, name).try_into().unwrap()))
+fn key(name: &str) -> Key {
+    Key(samples::named(SEALED, name).try_into().unwrap())
 }
 
 fn keys() -> Keys {
-    Keys { encryption: key("built-key"), authentication: key("built-authentication") }
+    Keys { encryption: Some(key("built-key")), authentication: Some(key("built-authentication")) }
 }
 
 fn sealed() -> Vec<u8> {
@@ -141,7 +141,7 @@ fn an_encrypted_telegram_is_opened() {
     assert_eq!(open(&sealed, &alone).unwrap(), telegram);
 
     let sealed = samples::named(SEALED, "t210");
-    let telegram = open(&sealed, &Keys { encryption: key("t210-key"), authentication: None });
+    let telegram = open(&sealed, &Keys { encryption: Some(key("t210-key")), authentication: None });
     says(&telegram.unwrap(), &["1-0:1.8.0[0]=007112944 Wh", "1-0:2.8.0[0]=033153972 Wh"]);
 }
 
