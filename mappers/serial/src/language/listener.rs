@@ -63,9 +63,11 @@ impl Listener {
         }
     }
 
-    /// The line was silent for longer than a telegram pauses: what waits will not be finished. [`Listener::next`] tells of it.
-    pub fn silence(&mut self) {
-        self.silent = !self.waiting.is_empty();
+    /// The line was silent for longer than a telegram pauses: what waits will not be finished. What that tells, as
+    /// [`Listener::next`] would; which goes on after it.
+    pub fn silence(&mut self) -> Option<Heard> {
+        self.silent = true;
+        self.next()
     }
 
     /// How many bytes wait: at most two of the longest telegrams.

@@ -66,8 +66,7 @@ proptest! {
             let mut listener = Listener::new(language, keys);
             let heard = samples::hear(&mut listener, &line, piece);
             let mut after = Vec::new();
-            listener.silence();
-            after.extend(std::iter::from_fn(|| listener.next()));
+            after.extend(std::iter::from_fn(|| listener.silence()));
             prop_assert_eq!(listener.kept(), 0);
             let counted: usize = heard.iter().chain(&after).map(|heard| match heard {
                 Heard::Telegram(_) => 0,
@@ -100,8 +99,7 @@ proptest! {
             // What noise began is given up when the line falls silent.
             let mut listener = Listener::new(language, keys);
             let mut heard = samples::hear(&mut listener, &noise, piece);
-            listener.silence();
-            heard.extend(std::iter::from_fn(|| listener.next()));
+            heard.extend(std::iter::from_fn(|| listener.silence()));
             heard.extend(samples::hear(&mut listener, &telegram, piece));
             prop_assert_eq!(telegrams(heard).len(), 1);
         }
