@@ -1,5 +1,7 @@
 //! What is plugged in, found and waited for: a `/sys` and a `/dev` of the test's own, whose device files are ptys.
 
+#![allow(clippy::unwrap_used)] // a test
+
 mod common;
 
 use std::{

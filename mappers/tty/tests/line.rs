@@ -1,5 +1,7 @@
 //! Device files: opened by one alone, set, unplugged and plugged in again, on ptys.
 
+#![allow(clippy::unwrap_used)] // a test
+
 mod common;
 
 use std::{

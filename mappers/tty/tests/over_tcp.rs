@@ -1,5 +1,7 @@
 //! Lines over TCP: raw, and RFC 2217 with ser2net, which others wrote; and a server that plays tricks.
 
+#![allow(clippy::unwrap_used)] // a test
+
 mod common;
 
 use std::{fs, path::Path, process::Command, time::Duration};
