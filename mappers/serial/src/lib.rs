@@ -3,4 +3,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod check;
 pub mod config;
+pub mod frame;
+pub mod language;
+pub mod octets;
