@@ -8,3 +8,4 @@ pub mod config;
 pub mod frame;
 pub mod language;
 pub mod octets;
+mod scan;
