@@ -2,12 +2,13 @@
 
 use std::{fs, os::unix::fs::symlink, path::PathBuf, time::Duration};
 
-use mapper_api::{Discovery, ErrorKind, Found, Json};
+use mapper_api::{Access, ByteOrder, DataType, Discovery, ErrorKind, Found, Json, Point, Protocol};
 use mapper_tty::{Holder, Listed, System, Usb};
 use serde_json::json;
 use tokio::time::timeout;
 
 use super::{Scan, begin, found};
+use crate::Serial;
 
 const WITHIN: Duration = Duration::from_secs(10);
 
@@ -66,6 +67,15 @@ fn a_draft_names_the_port_by_what_lasts() {
         assert_eq!(endpoint[key], expected, "{endpoint}");
         let ways = ["path", "usb"].iter().filter(|way| !endpoint[**way].is_null()).count();
         assert_eq!(ways, 1, "{endpoint}");
+        let property = found(&port).draft.unwrap()["properties"][0].clone();
+        let point = Point {
+            address: serde_json::from_value(property["serial"].clone()).unwrap(),
+            data_type: DataType::String,
+            order: ByteOrder::Abcd,
+            size: property["size"].as_u64().map(|size| u16::try_from(size).unwrap()),
+            access: Access::Read,
+        };
+        Serial::default().bind(serde_json::from_value(endpoint).unwrap(), vec![point]).unwrap();
     }
 }
 

@@ -27,7 +27,8 @@ pub(crate) fn target(endpoint: &Endpoint) -> Result<Target, Mistake> {
             if path.starts_with('/') {
                 Ok(Target::Path(path.clone()))
             } else {
-                let message = format!("{path:?} is no absolute path; write a device file such as /dev/serial/by-id/usb-...");
+                let message =
+                    format!("{path:?} is no absolute path; write a device file such as /dev/serial/by-id/usb-...");
                 Err(("path".into(), message))
             }
         }
@@ -108,7 +109,11 @@ pub(crate) fn bus_key(endpoint: &Endpoint) -> BusKey {
         (None, None) => settings(endpoint, &mut Vec::new()).to_string(),
     };
     let speech = match (endpoint.language, &endpoint.frame) {
-        (Some(language), _) => format!(" {}", name(language)),
+        (Some(language), _) => {
+            let keys = [&endpoint.key, &endpoint.authentication_key].into_iter().flatten();
+            let files = keys.map(|key| format!(" {}/{}", key.secret_ref.name, key.secret_ref.key));
+            format!(" {}{}", name(language), files.collect::<String>())
+        }
         (None, Some(_)) => format!(" frame {:08x}", digest(endpoint)),
         (None, None) => String::new(),
     };
@@ -153,7 +158,11 @@ mod tests {
             (json!({ "path": "/dev/ttyUSB0" }), "serial:/dev/ttyUSB0", "9600 8N1"),
             (json!({ "path": "/dev/x", "baud": 300, "parity": "even", "dataBits": 7 }), "serial:/dev/x", "300 7E1"),
             (json!({ "path": "/dev/x", "language": "p1" }), "serial:/dev/x", "115200 8N1 p1"),
-            (json!({ "path": "/dev/x", "language": "iec62056", "echo": true }), "serial:/dev/x", "300 7E1 echo iec62056"),
+            (
+                json!({ "path": "/dev/x", "language": "iec62056", "echo": true }),
+                "serial:/dev/x",
+                "300 7E1 echo iec62056",
+            ),
             (json!({ "tcp": "Host:4001" }), "tcp:host:4001", "tcp"),
             (json!({ "rfc2217": "[::1]:4001" }), "tcp:[::1]:4001", "9600 8N1 rfc2217"),
             (
