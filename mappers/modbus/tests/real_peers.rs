@@ -235,7 +235,10 @@ async fn a_serial_line_is_opened_by_one_alone() {
     let error = Modbus.open(&bind(&endpoint, &[])).await.map(|_| ()).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unreachable, "{error}");
     let text = error.to_string();
-    assert!(text.contains(pty.path().to_str().unwrap()) && text.contains("another program has it open"), "{text}");
+    assert!(
+        text.contains(pty.path().to_str().unwrap()) && text.contains("this very program has it open already"),
+        "{text}"
+    );
     drop(first);
     open(&endpoint).await;
 }

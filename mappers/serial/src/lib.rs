@@ -16,6 +16,7 @@ mod plan;
 mod replay;
 mod report;
 mod request;
+mod scan;
 mod template;
 mod wire;
 
@@ -26,8 +27,8 @@ use std::{
 };
 
 use mapper_api::{
-    BindError, BusKey, Capability, Cost, DataType, Decoded, Host, Json, Point, PointId, Protocol, Refusal, Result,
-    Sequence, Value,
+    BindError, BusKey, Capability, Cost, DataType, Decoded, Discovery, Host, Json, Point, PointId, Protocol, Refusal,
+    Result, Sequence, Value,
 };
 
 pub use bind::Bound;
@@ -145,6 +146,14 @@ impl Protocol for Serial {
 
     fn replay(&self, bound: &Bound, sample: &Json) -> Result<Vec<Decoded>, String> {
         replay::replay(bound, sample)
+    }
+
+    fn scan_schema(&self) -> Option<Json> {
+        Some(mapper_api::schema_of::<scan::Args>())
+    }
+
+    fn discover(&self, args: &Json) -> Result<Box<dyn Discovery>> {
+        Ok(Box::new(scan::begin(args)?))
     }
 
     async fn open(&self, bound: &Bound) -> Result<SerialBus> {
