@@ -21,6 +21,7 @@ mod point;
 mod protocol;
 mod scan;
 mod schema;
+mod secret;
 mod value;
 
 pub use bus::{Bus, BusKey, Cost, Sequence};
@@ -30,5 +31,6 @@ pub use point::{Access, ByteOrder, DataType, Point, PointId};
 pub use protocol::{Capability, Decoded, Host, Protocol};
 pub use scan::{Discovery, Found};
 pub use schema::schema_of;
+pub use secret::{Secret, SecretRef};
 pub use serde_json::Value as Json;
 pub use value::Value;

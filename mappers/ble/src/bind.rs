@@ -5,13 +5,13 @@ mod address;
 
 use std::sync::Arc;
 
-use mapper_api::{At, BindError, ByteOrder, DataType, Point};
+use mapper_api::{At, BindError, ByteOrder, DataType, Point, Secret, SecretRef};
 use uuid::Uuid;
 
 use crate::{
     advert::{Mac, short},
     characteristics,
-    config::{Address, Endpoint, Figure, Mode, Pair, Secret, SecretRef},
+    config::{Address, Endpoint, Figure, Mode, Pair},
     formats::Format,
     radio::{Spot, WriteKind},
     rule::Rule,

@@ -4,6 +4,7 @@
 //! Numbers are wider here than in the air, so that a number out of range is refused with the range, not with a parser's
 //! words.
 
+use mapper_api::Secret;
 use mapper_values::BITS;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -53,26 +54,6 @@ const MAC: &str = "^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$";
 const UUID: &str = "^([0-9A-Fa-f]{4}|[0-9A-Fa-f]{8}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$";
 const BYTES: &str = "^([0-9A-Fa-f]{2}){1,32}$";
 const WORD: &str = "^[a-z][A-Za-z0-9]*$";
-
-/// Something that YAML must not hold.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Secret {
-    /// The file below the bridge's secrets folder that holds it.
-    pub secret_ref: SecretRef,
-}
-
-/// A file `<name>/<key>` below the bridge's secrets folder, as a mounted Kubernetes Secret has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SecretRef {
-    /// The folder: the Secret's name.
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$"))]
-    pub name: String,
-    /// The file: the key in the Secret.
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$"))]
-    pub key: String,
-}
 
 // The variants of these enums have no docstrings of their own: the schema would spell them as a union of types, which
 // the API server refuses.

@@ -1,14 +1,11 @@
 //! Keys and numbers that stand in mounted files, `<secrets folder>/<name>/<key>`. Read when a device's bus is opened, so
 //! that a file that comes late is found. What is in them appears in no message.
 
-use std::{fs::File, io::Read as _, path::Path, path::PathBuf};
+use std::path::Path;
 
-use mapper_api::{Error, ErrorKind, Result};
+use mapper_api::{Error, ErrorKind, Result, SecretRef};
 
-use crate::{config::SecretRef, formats::Key, radio::Passkey};
-
-/// No secret is longer; a file that is was not meant.
-const LONGEST: u64 = 256;
+use crate::{formats::Key, radio::Passkey};
 
 /// A key of a device's advertisements or of its private addresses.
 ///
@@ -19,7 +16,7 @@ pub(crate) fn key(folder: Option<&Path>, at: &SecretRef, what: &str) -> Result<K
     let advertised = what != "irk";
     let expected =
         if advertised { "32 hexadecimal digits (24 for old Xiaomi devices)" } else { "32 hexadecimal digits" };
-    let (path, text) = text(folder, at, what, expected)?;
+    let (path, text) = at.read(folder, what, expected)?;
     let short = !advertised && text.len() < 32;
     Key::from_hex(&text)
         .filter(|_| !short)
@@ -31,23 +28,8 @@ pub(crate) fn key(folder: Option<&Path>, at: &SecretRef, what: &str) -> Result<K
 /// # Errors
 /// Unreachable, with the file and what is expected of it.
 pub(crate) fn passkey(folder: Option<&Path>, at: &SecretRef) -> Result<Passkey> {
-    let (path, text) = text(folder, at, "passkey", "six digits")?;
+    let (path, text) = at.read(folder, "passkey", "six digits")?;
     text.parse().map_err(|_| unreachable(format!("passkey: {} must hold six digits and nothing else", path.display())))
-}
-
-fn text(folder: Option<&Path>, at: &SecretRef, what: &str, expected: &str) -> Result<(PathBuf, String)> {
-    let SecretRef { name, key } = at;
-    let folder = folder.ok_or_else(|| {
-        unreachable(format!(
-            "{what}: the settings name no secrets folder, below which {name}/{key} would be looked for"
-        ))
-    })?;
-    let path = folder.join(name).join(key);
-    let mut text = String::new();
-    File::open(&path).and_then(|file| file.take(LONGEST).read_to_string(&mut text)).map_err(|error| {
-        unreachable(format!("{what}: cannot read {}: {error}; a file with {expected} is expected", path.display()))
-    })?;
-    Ok((path, text.trim().to_owned()))
 }
 
 fn unreachable(message: String) -> Error {
@@ -66,7 +48,7 @@ mod tests {
     use std::{fs, path::PathBuf};
 
     use super::{key, passkey};
-    use crate::config::SecretRef;
+    use mapper_api::SecretRef;
 
     fn folder(name: &str) -> PathBuf {
         let folder = std::env::temp_dir().join(format!("fieldgate-ble-secrets-{}-{name}", std::process::id()));

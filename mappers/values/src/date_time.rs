@@ -20,8 +20,7 @@ const CENTURY: i16 = 2000;
 /// Why it is no time.
 pub(crate) fn decode(bytes: &[u8]) -> Result<String, String> {
     let time = match *bytes {
-        [a, b, c, d] => Timestamp::from_second(u32::from_be_bytes([a, b, c, d]).into()).ok(),
-        [year, month, day, hour, minute, second] => utc(year, month, day, hour, minute, second.into()),
+        [year, month, day, hour, minute, second] => utc(year, month, day, hour, minute, second),
         [low, high, minute, hour, day, month, year] => {
             if minute & 0x80 != 0 {
                 return Err("the device marks its time as invalid".into());
@@ -32,9 +31,12 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<String, String> {
             let shift = SignedDuration::from_millis(within.into()) - SignedDuration::from_hours(summer);
             time.filter(|_| within < 60_000 && year & 0x7f < 100).and_then(|time| time.checked_add(shift).ok())
         }
-        [a, b, c, d, e, f, g, h] => i64::try_from(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
-            .ok()
-            .and_then(|millis| Timestamp::from_millisecond(millis).ok()),
+        _ if bytes.len() == 4 || bytes.len() == 8 => {
+            let number = bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+            let number = i64::try_from(number).ok();
+            let since = if bytes.len() == 4 { Timestamp::from_second } else { Timestamp::from_millisecond };
+            number.and_then(|number| since(number).ok())
+        }
         _ => return Err(format!("a dateTime has 4, 6, 7 or 8 bytes, got {}", bytes.len())),
     };
     time.map(write).ok_or_else(|| "is no date and time".into())
