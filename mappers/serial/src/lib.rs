@@ -6,4 +6,5 @@
 pub mod check;
 pub mod config;
 pub mod frame;
+pub mod language;
 pub mod octets;
