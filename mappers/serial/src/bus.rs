@@ -9,10 +9,11 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::{
     Serial,
     bind::{Device, Line, Step},
-    frame::{Found, Framer, Framing},
-    language::{Heard, Listener, iec62056},
+    frame::{Found, Framing},
+    language::{Heard, Listener},
+    octets::latin_1,
     report::{Brief, Report, count},
-    request::{Answer, Frame, Request, Said, Told, What},
+    request::{Answer, Frame, Request, Said, What},
     wire::{Ear, Hears, Wire},
 };
 
@@ -47,7 +48,37 @@ enum Voice {
     /// For frames of the grammar.
     Frames(Ear),
     /// For telegrams of a language.
-    Language(Box<Listener>),
+    Language(Box<Hearer>),
+}
+
+/// Listens for telegrams.
+struct Hearer {
+    listener: Listener,
+    /// When the last bytes came.
+    at: Instant,
+    /// Bytes came since it was last silent.
+    awake: bool,
+    /// What the silence told.
+    told: Option<Heard>,
+}
+
+/// No meter or receiver pauses for so long inside of a telegram.
+const PAUSE: Duration = Duration::from_secs(2);
+
+impl Hears for Hearer {
+    fn hear(&mut self, bytes: &[u8], at: Instant) {
+        self.listener.push(bytes);
+        (self.at, self.awake) = (at, true);
+    }
+
+    fn hush(&self) -> Option<Instant> {
+        self.awake.then(|| self.at + PAUSE)
+    }
+
+    fn hushed(&mut self) {
+        self.awake = false;
+        self.told = self.listener.silence();
+    }
 }
 
 impl Hears for Voice {
@@ -55,20 +86,23 @@ impl Hears for Voice {
         match self {
             Self::None => {}
             Self::Frames(ear) => ear.hear(bytes, at),
-            Self::Language(listener) => listener.push(bytes, at.into()),
+            Self::Language(hearer) => hearer.hear(bytes, at),
         }
     }
 
     fn hush(&self) -> Option<Instant> {
         match self {
+            Self::None => None,
             Self::Frames(ear) => ear.hush(),
-            Self::None | Self::Language(_) => None,
+            Self::Language(hearer) => hearer.hush(),
         }
     }
 
     fn hushed(&mut self) {
-        if let Self::Frames(ear) = self {
-            ear.hushed();
+        match self {
+            Self::None => {}
+            Self::Frames(ear) => ear.hushed(),
+            Self::Language(hearer) => hearer.hushed(),
         }
     }
 }
@@ -102,8 +136,10 @@ impl SerialBus {
         gone: impl Fn() + Send + Sync + 'static,
     ) -> Self {
         let voice = match (listener, &line.framing) {
-            (Some(listener), _) => Voice::Language(Box::new(listener)),
-            (None, Some(framing)) => Voice::Frames(Ear::new(Framer::new(framing.clone()))),
+            (Some(listener), _) => {
+                Voice::Language(Box::new(Hearer { listener, at: Instant::now(), awake: false, told: None }))
+            }
+            (None, Some(framing)) => Voice::Frames(Ear::new(framing.clone())),
             (None, None) => Voice::None,
         };
         Self { line, wire, voice, kept: VecDeque::new(), report, started: false, gone: Box::new(gone) }
@@ -122,10 +158,10 @@ impl SerialBus {
                     Found::Bad { bytes, why } => drop(self.report.bad(&bytes, &why, Instant::now().into())),
                     Found::Skipped(bytes) => self.report.skipped(bytes),
                 },
-                Voice::Language(listener) => match listener.next()? {
-                    Heard::Telegram { telegram, at } => {
+                Voice::Language(hearer) => match hearer.told.take().or_else(|| hearer.listener.next())? {
+                    Heard::Telegram(telegram) => {
                         self.report.good();
-                        return Some(Frame::new(Said::Telegram(Box::new(telegram)), at.into(), &self.report.counts));
+                        return Some(Frame::new(Said::Telegram(Box::new(telegram)), hearer.at, &self.report.counts));
                     }
                     Heard::Bad { bytes, why } => drop(self.report.bad(&bytes, &why, Instant::now().into())),
                     Heard::Skipped(bytes) => self.report.skipped(bytes),
@@ -171,10 +207,9 @@ impl SerialBus {
     /// What stands half in the ear when a question goes out would be glued to its answer.
     fn clear(&mut self) {
         if let Voice::Frames(ear) = &mut self.voice
-            && ear.pending()
-            && ear.at.elapsed() >= STALE
+            && (!ear.pending() || ear.at.elapsed() >= STALE)
         {
-            let bytes = ear.forget();
+            let bytes = ear.clear();
             self.report.skipped(bytes);
         }
     }
@@ -217,7 +252,9 @@ impl SerialBus {
         let mut until = begun + self.wire.time(sent) + expected.timeout;
         let mut own = None;
         if !self.line.framing.as_ref().is_some_and(|framing| Arc::ptr_eq(framing, expected.framing)) {
-            own = Some(Ear::new(Framer::new(expected.framing.clone())));
+            let mut ear = Ear::new(expected.framing.clone());
+            ear.clear();
+            own = Some(ear);
         }
         let mut miss = Miss::Silence;
         let mut extended = false;
@@ -279,7 +316,7 @@ impl SerialBus {
             (Some(send), None) => self.send(&request.device, request, send).await?,
             (send, Some((framing, pattern))) => {
                 let judge = |frame: &[u8]| {
-                    let text = framing.text(frame);
+                    let text = latin_1(framing.content(frame));
                     pattern.is_match(&text).then_some(Answer::Done)
                 };
                 let expected =
@@ -340,7 +377,7 @@ impl Bus<Serial> for SerialBus {
                 };
                 self.ask(request, &ask.send, &expected).await
             }
-            What::Readout => self.readout(request).await,
+            What::Readout => Err(Error::new(ErrorKind::Unsupported, "not yet")),
             What::Write(point, bytes) => {
                 let Some(write) = device.writes.get(point) else { return Ok(Answer::Done) };
                 let Some(confirmation) = &write.confirmation else {
@@ -369,7 +406,7 @@ impl Bus<Serial> for SerialBus {
         if let Voice::Frames(ear) = &mut self.voice
             && !self.line.listens
         {
-            let bytes = ear.forget();
+            let bytes = ear.clear();
             self.report.skipped(bytes);
         }
         Ok(())

@@ -11,7 +11,6 @@ use crate::{
     bus::{BABBLE, LONGEST_ANSWER, STUCK, STUTTER},
     config::{Address, Endpoint, Language},
     frame::Framing,
-    language::iec62056,
     message::Fit,
     octets::latin_1,
     request::{Answer, What},
@@ -77,7 +76,7 @@ impl Device {
                 let ask = self.messages.get(*index).and_then(|talk| talk.ask.as_ref());
                 ask.map_or(NOTHING, |ask| self.exchange(ask.send.len(), Some((&ask.framing, ask.timeout))))
             }
-            What::Readout => Cost { wire: iec62056::USUAL, longest: iec62056::LONGEST },
+            What::Readout => Cost { wire: Duration::from_secs(20), longest: LONGEST_EXCHANGE },
             What::Write(point, bytes) => {
                 let confirmation = self.writes.get(point).and_then(|write| write.confirmation.as_ref());
                 self.exchange(bytes.len(), confirmation.map(|it| (&*it.framing, it.timeout)))

@@ -109,8 +109,8 @@ fn write(
     timeout: Duration,
     wrong: &mut impl FnMut(&str, String),
 ) -> Option<Write> {
-    let check = framing.and_then(|framing| framing.check());
-    let send = Template::new(&given.send, &endpoint.parameters, true, check.is_some())
+    let check = framing.is_some_and(|framing| framing.check().is_some());
+    let send = Template::new(&given.send, &endpoint.parameters, true, check)
         .map_err(|message| wrong("write.send", message))
         .ok();
     let mut pattern = |key: &str, text: &Option<String>| {
@@ -119,13 +119,16 @@ fn write(
     };
     let answer = pattern("write.answer", &given.answer);
     let refused = pattern("write.refused", &given.refused);
-    let waits = given.answer.is_some() || given.refused.is_some();
+    let waits = given.answer.is_some();
     let within = given.timeout.map_or(timeout, |timeout| timeout.0);
     if within.is_zero() || within > LONGEST_TIMEOUT {
         wrong("write.timeout", "must be longer than 0s and at most 1m".into());
     }
     if given.timeout.is_some() && !waits {
         wrong("write.timeout", "is for an `answer`, and none is waited for".into());
+    }
+    if given.refused.is_some() && !waits {
+        wrong("write.refused", "is for an `answer`, and none is waited for".into());
     }
     if waits && endpoint.frame.is_none() {
         wrong("write.answer", "needs the endpoint's `frame` to say where an answer ends".into());

@@ -109,8 +109,9 @@ pub(super) fn messages(
 
 /// The bytes of a text without a value.
 fn sent(endpoint: &Endpoint, framing: Option<&Arc<Framing>>, text: &str) -> Result<Vec<u8>, String> {
-    let check = framing.and_then(|framing| framing.check());
-    Template::new(text, &endpoint.parameters, false, check.is_some())?.bytes(check)
+    let framing = framing.map(Arc::as_ref);
+    let check = framing.is_some_and(|framing| framing.check().is_some());
+    Template::new(text, &endpoint.parameters, false, check)?.bytes(framing)
 }
 
 pub(super) fn steps(

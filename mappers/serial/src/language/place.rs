@@ -2,7 +2,7 @@
 
 use mapper_api::{DataType, Refusal, Value};
 
-use super::{Content, Datum, Name, Number, Obis, Telegram};
+use super::{Content, Datum, Name, Number, Obis, Telegram, nmea, readable};
 use crate::config::{Address, Base, Language};
 
 /// A mistake in a property's address: the key, and what is wrong with it and what would be accepted.
@@ -57,6 +57,13 @@ impl Place {
                 Ok(code) => Some(What::Obis(code, usize::try_from(address.index.unwrap_or(0)).ok())),
                 Err(why) => {
                     wrong("obis", why);
+                    None
+                }
+            },
+            ("nmea", _, Some(sentence)) => match nmea::known(&sentence.sentence, &sentence.field) {
+                Ok((sentence, field)) => Some(What::Nmea(sentence, field)),
+                Err((key, why)) => {
+                    wrong(&format!("nmea.{key}"), why);
                     None
                 }
             },
@@ -141,7 +148,7 @@ impl Place {
             },
             Content::Bytes(bytes) => match self.data_type {
                 DataType::Bytes => Ok(Value::Bytes(bytes.clone())),
-                DataType::String => Ok(Value::Text(text(bytes))),
+                DataType::String => Ok(Value::Text(readable(bytes))),
                 data_type => Err(Refusal::bad_data(format!("{} bytes are no {data_type}", bytes.len()))),
             },
         }
@@ -168,20 +175,6 @@ impl Telegram {
         let is = |datum: &Datum, wanted: &Obis| matches!(&datum.name, Name::Obis(sent) if wanted.fits(sent));
         let first = self.data.iter().find(|datum| is(datum, code)).map(|datum| datum.name);
         self.data.iter().filter(move |datum| Some(datum.name) == first)
-    }
-}
-
-/// Bytes as people read them: as a text if they are one, as the number of a meter (DIN 43863-5: `1 EMH00 12345678`) if they
-/// are one, else as hexadecimal digits.
-fn text(bytes: &[u8]) -> String {
-    let printable = |bytes: &[u8]| bytes.iter().all(|b| matches!(b, b' '..=b'~'));
-    match bytes {
-        [0x0a, kind @ 0..10, maker @ .., block, a, b, c, d] if maker.len() == 3 && printable(maker) => {
-            let number = u32::from_be_bytes([*a, *b, *c, *d]);
-            format!("{kind} {}{block:02X} {number:08}", String::from_utf8_lossy(maker))
-        }
-        _ if printable(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-        _ => Value::Bytes(bytes.to_vec()).to_string(),
     }
 }
 
