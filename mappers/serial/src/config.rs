@@ -16,7 +16,7 @@ use mapper_values::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use frame::{Check, Form, Frame, LengthAt, Order, Stuffing};
+pub use frame::{Check, Form, Frame, LengthAt, Order, Over, Stuffing};
 pub use line::{Flow, Parity, Rs485, Usb};
 pub use message::{Binary, Columns, JsonLine, Message};
 pub use property::{Address, Base, Sentence, Write};

@@ -3,4 +3,6 @@
 
 #![forbid(unsafe_code)]
 
+pub mod check;
 pub mod config;
+pub mod octets;

@@ -101,6 +101,10 @@ pub struct Check {
     /// The order of its bytes where it is `binary`; `ABCD` (most significant first) if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
+    /// What is summed: the `bytes` as they stand (if left out), or those that pairs of `hex` digits stand for, as in Modbus
+    /// ASCII and with RFID readers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over: Option<Over>,
     /// How many bytes at the frame's beginning are not summed, such as the `$` of NMEA 0183; 0 if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 64))]
@@ -138,4 +142,14 @@ pub enum Form {
     Binary,
     Hex,
     Decimal,
+}
+
+/// What is summed: bytes, or those that pairs of hexadecimal digits stand for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub enum Over {
+    #[default]
+    Bytes,
+    Hex,
 }
