@@ -243,12 +243,22 @@ impl Device {
         plan.sequences.as_ref().and_then(|s| s.get(plan.cursor)).is_some_and(|sequence| !sequence.0.is_empty())
     }
 
+    /// Sees to it that the mark of its frames is known, also of those that come before the device is prepared.
+    pub fn mark(&mut self) {
+        if self.source.is_none() && self.plans[PREPARE].sequences.is_none() {
+            self.source = self.member.bound.frame_source();
+        }
+    }
+
     /// A frame of it came at this moment.
     pub fn hear(&mut self, frame: &DynFrame, at: Stamp, out: &mut Vec<Decoded>) {
         out.clear();
         let bound = &*self.member.bound;
         bound.decode_frame(frame, out);
         let fresh = bound.freshness(frame);
+        if out.is_empty() && fresh.is_none() {
+            return;
+        }
         for decoded in &*out {
             if !self.heard.contains(&decoded.point) {
                 self.heard.push(decoded.point);

@@ -25,8 +25,6 @@ use crate::{clock::Stamp, model::DeviceId};
 const SILENT: u32 = 3;
 /// The first wait before reopening.
 const REOPEN: Duration = Duration::from_millis(150);
-/// A mapper's own limit on opening is shorter, even where a person has to press a button on a device that is paired.
-const OPEN: Duration = Duration::from_secs(120);
 /// How long a bus may be closed before polls that fall due are reported as failed.
 const GRACE: Duration = Duration::from_secs(2);
 /// Probes that run ahead of polls on a busy bus may keep it for a tenth of the time.
@@ -203,9 +201,11 @@ impl Task {
             self.opening = self.devices.first().map(|device| {
                 let bound = device.member.bound.clone();
                 self.report_from = self.report_from.max(if self.down.is_none() { now + GRACE } else { now });
-                let limit = || Error::new(ErrorKind::Unreachable, format!("did not open within {OPEN:?}"));
-                let open: BoxFuture<'static, _> =
-                    Box::pin(async move { timeout(OPEN, bound.open()).await.unwrap_or_else(|_| Err(limit())) });
+                let open: BoxFuture<'static, _> = Box::pin(async move {
+                    let Some(limit) = bound.opens_within() else { return bound.open().await };
+                    let hung = |_| Err(Error::new(ErrorKind::Unreachable, format!("did not open within {limit:?}")));
+                    timeout(limit, bound.open()).await.unwrap_or_else(hung)
+                });
                 open
             });
         }
@@ -346,8 +346,9 @@ impl Task {
         };
         let now = Stamp::now();
         for (index, device) in self.devices.iter_mut().enumerate() {
-            let Some(source) = &device.source else { continue };
             self.at_work = Some(index);
+            device.mark();
+            let Some(source) = &device.source else { continue };
             let bound = &device.member.bound;
             if bound.source_of(&frame) == source {
                 let waited = bound.frame_time(&frame).map(|then| now.mono.saturating_duration_since(then.into()));

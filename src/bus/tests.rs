@@ -510,6 +510,21 @@ async fn one_that_is_only_heard_is_gone_when_it_is_silent_for_too_long() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_frame_that_says_nothing_of_a_device_is_not_its_own() {
+    let mut bench = Bench::new();
+    let (frames, receiver) = tokio::sync::mpsc::unbounded_channel();
+    bench.fake.world(|w| (w.frames, w.fresh) = (Some(receiver), Some(10 * SECOND)));
+    let beacon = bench.join(99, 1, SECOND, &json!({}));
+    frames.send("beacon 7").unwrap();
+    for _ in 0..5 {
+        sleep(4 * SECOND).await;
+        frames.send("beacon").unwrap();
+    }
+    assert_eq!(beacon.reads(), [Duration::ZERO], "it was there when the bus was opened");
+    assert_eq!(beacon.failures(), [(10 * SECOND, Event::Failed(vec![0], ErrorKind::Timeout, u32::MAX))]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_is_only_heard_is_told_when_its_bus_is_gone() {
     let mut bench = Bench::new();
     bench.fake.world(|w| w.can_open = false);

@@ -73,6 +73,9 @@ impl BoundDevice for Bound {
     fn replay(&self, _: &Json) -> Result<Vec<Decoded>, String> {
         unreachable!()
     }
+    fn opens_within(&self) -> Option<std::time::Duration> {
+        unreachable!()
+    }
     fn open(&self) -> BoxFuture<'_, Result<Box<dyn DynBus>>> {
         unreachable!()
     }

@@ -135,6 +135,8 @@ pub trait BoundDevice: Send + Sync {
     /// # Errors
     /// The sample is no recorded answer of this protocol.
     fn replay(&self, sample: &Json) -> Result<Vec<Decoded>, String>;
+    /// [`Protocol::OPENS_WITHIN`].
+    fn opens_within(&self) -> Option<Duration>;
     /// [`Protocol::open`].
     fn open(&self) -> BoxFuture<'_, Result<Box<dyn DynBus>>>;
 }
@@ -354,6 +356,10 @@ impl<P: Protocol> BoundDevice for Joined<P> {
 
     fn replay(&self, sample: &Json) -> Result<Vec<Decoded>, String> {
         self.protocol.replay(&self.bound, sample)
+    }
+
+    fn opens_within(&self) -> Option<Duration> {
+        P::OPENS_WITHIN
     }
 
     fn open(&self) -> BoxFuture<'_, Result<Box<dyn DynBus>>> {

@@ -141,7 +141,8 @@ pub trait Protocol: Send + Sync + Sized + 'static {
     /// The mark of a frame, to be matched with [`Protocol::frame_source`].
     fn source_of<'a>(&self, frame: &'a Self::Frame) -> &'a str;
 
-    /// What a frame of this device says of its points.
+    /// What a frame of this mark says of the device's points. One that says nothing, and of which [`Protocol::freshness`]
+    /// knows nothing either, was another device's: this one was not heard.
     fn decode_frame(&self, _bound: &Self::Bound, _frame: &Self::Frame, _out: &mut Vec<Decoded>) {}
 
     /// When the frame was received, if it has waited since; now if left out.
@@ -209,6 +210,10 @@ pub trait Protocol: Send + Sync + Sized + 'static {
         let message = format!("{} devices cannot be probed", Self::NAME);
         Err(Error::new(crate::ErrorKind::Unsupported, message))
     }
+
+    /// How long [`Protocol::open`] may pend before the core takes it for hung. None for a mapper that waits there for
+    /// hardware to be plugged in, and limits each of its own steps.
+    const OPENS_WITHIN: Option<Duration> = Some(Duration::from_secs(120));
 
     /// Opens the bus that this device is on. It may be dropped while pending.
     ///

@@ -238,6 +238,10 @@ impl BoundDevice for ChaosDevice {
         self.within.replay(sample)
     }
 
+    fn opens_within(&self) -> Option<Duration> {
+        self.within.opens_within()
+    }
+
     fn open(&self) -> BoxFuture<'_, Result<Box<dyn DynBus>>> {
         Box::pin(async {
             if !self.script.state(|state| state.opens) {

@@ -239,12 +239,13 @@ impl Protocol for Fake {
     }
 
     fn decode_frame(&self, _: &Bound, frame: &&'static str, out: &mut Vec<Decoded>) {
-        let value: u64 = frame.split(' ').nth(1).unwrap().parse().unwrap();
-        out.push(Decoded { point: 0, result: Ok(Value::Uint(value)) });
+        // One without a number says nothing of anything.
+        let value: Option<u64> = frame.split(' ').nth(1).map(|number| number.parse().unwrap());
+        out.extend(value.map(|value| Decoded { point: 0, result: Ok(Value::Uint(value)) }));
     }
 
-    fn freshness(&self, _: &Bound, _: &&'static str) -> Option<Duration> {
-        self.world(|w| w.fresh)
+    fn freshness(&self, _: &Bound, frame: &&'static str) -> Option<Duration> {
+        self.world(|w| w.fresh).filter(|_| frame.contains(' '))
     }
 
     async fn open(&self, _: &Bound) -> Result<Fake> {
