@@ -5,4 +5,6 @@
 
 pub mod check;
 pub mod config;
+pub mod language;
 pub mod octets;
+mod probe;

@@ -116,8 +116,12 @@ mod tests {
             (config::Check { skip_start: Some(1), ..kind("lrc") }, bytes, b"", false),
             (config::Check { skip_start: Some(2), after: Some(1), ..kind("xor") }, bytes, b"\x16", false),
             (config::Check { skip_start: Some(1), skip_end: Some(1), ..hex("xor") }, text, b"\r\n", true),
-            (config::Check { over: Some(Over::Hex), skip_start: Some(1), ..hex("lrc") },
-                [b":0103001201", b":0103001207", b":0103FF1209"], b"\r\n", true),
+            (
+                config::Check { over: Some(Over::Hex), skip_start: Some(1), ..hex("lrc") },
+                [b":0103001201", b":0103001207", b":0103FF1209"],
+                b"\r\n",
+                true,
+            ),
         ] {
             let frames = framed(&yaml, &heads, tail);
             assert_eq!(find(&frames, if is_text { 2 } else { 0 }, is_text), Some(yaml.clone()), "{yaml:?}");

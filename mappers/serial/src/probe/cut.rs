@@ -23,7 +23,15 @@ pub(super) struct Cut {
 const FEW: usize = 3;
 /// What binary frames often begin with: looked for where no silence tells.
 const STARTS: [&[u8]; 10] = [
-    b"\x42\x4d", b"\x55\xaa", b"\xaa\x55", b"\xa5\x5a", b"\x5a\xa5", b"\xff\xfe", b"\xaa\xc0", b"\x16\x11", b"\xff\x86",
+    b"\x42\x4d",
+    b"\x55\xaa",
+    b"\xaa\x55",
+    b"\xa5\x5a",
+    b"\x5a\xa5",
+    b"\xff\xfe",
+    b"\xaa\xc0",
+    b"\x16\x11",
+    b"\xff\x86",
     b"\x59\x59",
 ];
 
@@ -83,7 +91,8 @@ pub(super) fn binary(heard: &Heard, gap: Duration) -> Vec<Cut> {
 fn same_length(bursts: &[Vec<u8>]) -> Option<Cut> {
     let length = bursts[0].len();
     // The last one may still be on its way.
-    let whole = if bursts.len() > 2 && bursts[bursts.len() - 1].len() < length { &bursts[..bursts.len() - 1] } else { bursts };
+    let whole =
+        if bursts.len() > 2 && bursts[bursts.len() - 1].len() < length { &bursts[..bursts.len() - 1] } else { bursts };
     if length < 3 || whole.len() < 2 || whole.iter().any(|burst| burst.len() != length) {
         return None;
     }
@@ -200,14 +209,21 @@ mod tests {
     #[test]
     fn bytes() {
         // By silences: one length; a length that is told; neither.
-        let fixed = heard(&[(0, b"\x09"), (100, b"\x42\x4d\x01\x07"), (200, b"\x42\x4d\x02\x08"), (300, b"\x42\x4d\x03\x01")]);
+        let fixed =
+            heard(&[(0, b"\x09"), (100, b"\x42\x4d\x01\x07"), (200, b"\x42\x4d\x02\x08"), (300, b"\x42\x4d\x03\x01")]);
         let cut = &binary(&fixed, GAP)[0];
         assert_eq!((cut.frame.start.as_deref(), cut.frame.length, cut.frames.len()), (Some("BM"), Some(4), 3));
-        let told = heard(&[(0, b"\x01"), (100, b"\xa5\x02\x01\x02\x99"), (200, b"\xa5\x01\x03\x98"), (300, b"\xa5\x03\x01\x02\x03\x90")]);
+        let told = heard(&[
+            (0, b"\x01"),
+            (100, b"\xa5\x02\x01\x02\x99"),
+            (200, b"\xa5\x01\x03\x98"),
+            (300, b"\xa5\x03\x01\x02\x03\x90"),
+        ]);
         let cut = &binary(&told, GAP)[0];
         let length = cut.frame.length_at.clone().unwrap();
         assert_eq!((cut.frame.start.as_deref(), length.offset, length.add), (Some("hex:a5"), 1, Some(3)));
-        let neither = heard(&[(0, b"\x01"), (100, b"\xf5\x02\x01\x02\x99"), (200, b"\xa5\x01\x03\x98"), (300, b"\x15\x13\x01")]);
+        let neither =
+            heard(&[(0, b"\x01"), (100, b"\xf5\x02\x01\x02\x99"), (200, b"\xa5\x01\x03\x98"), (300, b"\x15\x13\x01")]);
         assert_eq!(binary(&neither, GAP)[0].frame.gap, Some(mapper_values::Duration(GAP)));
         // Without any silence: by a start that is known.
         let stream: Vec<u8> = (0..9).flat_map(|n| [0x55, 0xaa, n, n * 7, 3]).collect();

@@ -142,7 +142,8 @@ mod tests {
         let p1: &[u8] = b"/KFM5KAIFA-METER\r\n\r\n1-0:1.8.1(000671.578*kWh)\r\n0-1:24.2.1(161129200000W)(00981.443*m3)\r\n0-0:96.1.1(42)\r\n!C0D3\r\n";
         let readout: &[u8] = b"/LGZ4ZMF100AC.M26\r\n\x02F.F(00)\r\n1.8.0(000123.4*kWh)\r\n!\r\n\x03\x0b";
         let gps: &[u8] = b"$GPGGA,123519,4807.038,N,01131.324,E,1,08,0.9,545.4,M,46.9,M, , *42\r\n";
-        let sml: &[u8] = b"\x1b\x1b\x1b\x1b\x01\x01\x01\x01\x76\x77\x07\x01\x00\x01\x08\x00\xff\x65\x77\x07\x81\x81\xc7\x82\x03\xff";
+        let sml: &[u8] =
+            b"\x1b\x1b\x1b\x1b\x01\x01\x01\x01\x76\x77\x07\x01\x00\x01\x08\x00\xff\x65\x77\x07\x81\x81\xc7\x82\x03\xff";
         for (bytes, expected, names) in [
             (p1, Some(Language::P1), &["obis-1-8-1", "obis-24-2-1-channel1"][..]),
             (readout, Some(Language::Iec62056), &["obis-1-8"]),

@@ -54,12 +54,16 @@ mod tests {
     use super::draft;
 
     fn seen(properties: &[Json]) -> Vec<String> {
-        properties.iter().map(|p| format!("{}@{}{}", p["type"].as_str().unwrap(), p["serial"]["offset"], p["order"])).collect()
+        properties
+            .iter()
+            .map(|p| format!("{}@{}{}", p["type"].as_str().unwrap(), p["serial"]["offset"], p["order"]))
+            .collect()
     }
 
     #[test]
     fn words_by_how_their_bytes_vary() {
-        let big: Vec<Vec<u8>> = (0_u16..9).map(|n| [&[0x42, 0x4d][..], &(n * 100).to_be_bytes(), &[0, 7, 9]].concat()).collect();
+        let big: Vec<Vec<u8>> =
+            (0_u16..9).map(|n| [&[0x42, 0x4d][..], &(n * 100).to_be_bytes(), &[0, 7, 9]].concat()).collect();
         assert_eq!(seen(&draft(&big, 2, 1)), ["uint16@2null"]);
         let little: Vec<Vec<u8>> = (0_u16..9).map(|n| [&[0xa5][..], &(n * 100).to_le_bytes(), &[9]].concat()).collect();
         assert_eq!(seen(&draft(&little, 1, 1)), ["uint16@1\"DCBA\""]);

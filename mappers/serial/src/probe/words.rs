@@ -25,8 +25,9 @@ const DIGITS: usize = 15;
 
 /// Units that stand behind numbers.
 const UNITS: [&str; 40] = [
-    "kg", "g", "mg", "t", "lb", "oz", "ct", "V", "mV", "A", "mA", "W", "kW", "Wh", "kWh", "Hz", "kHz", "C", "°C", "F", "°F",
-    "K", "%", "Pa", "hPa", "kPa", "bar", "mbar", "ppm", "ppb", "lx", "m", "mm", "cm", "s", "ms", "min", "l", "m3", "dB",
+    "kg", "g", "mg", "t", "lb", "oz", "ct", "V", "mV", "A", "mA", "W", "kW", "Wh", "kWh", "Hz", "kHz", "C", "°C", "F",
+    "°F", "K", "%", "Pa", "hPa", "kPa", "bar", "mbar", "ppm", "ppb", "lx", "m", "mm", "cm", "s", "ms", "min", "l",
+    "m3", "dB",
 ];
 
 #[derive(Debug, Clone, PartialEq)]
@@ -114,7 +115,10 @@ impl Drafted {
         let message = Message {
             name: title.clone(),
             when: kind.clone().map(|kind| BTreeMap::from([("type".to_owned(), kind)])).unwrap_or_default(),
-            columns: Some(Columns { separator: Some(if separator == '\t' { "\\t".into() } else { separator.into() }), names }),
+            columns: Some(Columns {
+                separator: Some(if separator == '\t' { "\\t".into() } else { separator.into() }),
+                names,
+            }),
             ..Message::default()
         };
         self.messages.push(message);
@@ -197,7 +201,8 @@ fn decimal_comma(lines: &[String]) -> bool {
             let before_run = before.trim_end_matches(|c: char| c.is_ascii_digit()).chars().next_back();
             let after_run = after.trim_start_matches(|c: char| c.is_ascii_digit()).chars().next();
             let part = |c: Option<char>| matches!(c, Some(',' | '.'));
-            if !digit(before.chars().next_back()) || !digit(after.chars().next()) || part(before_run) || part(after_run) {
+            if !digit(before.chars().next_back()) || !digit(after.chars().next()) || part(before_run) || part(after_run)
+            {
                 return false;
             }
         }
@@ -310,7 +315,8 @@ fn json_numbers(lines: &[String]) -> Option<Vec<String>> {
     }
     let mut found = Vec::new();
     for line in lines {
-        let json: Json = serde_json::from_str(line.trim()).ok().filter(|json: &Json| json.is_object() || json.is_array())?;
+        let json: Json =
+            serde_json::from_str(line.trim()).ok().filter(|json: &Json| json.is_object() || json.is_array())?;
         walk(&json, "", &mut found);
     }
     (!found.is_empty()).then_some(found)
@@ -353,7 +359,10 @@ mod tests {
         let drafted = drafted(&["ST,GS,+   12.34kg", "ST,GS,+  112.30kg", "US,GS,-    0.05kg", "ST,GS,+    9.99kg"]);
         assert_eq!(drafted.messages.len(), 1, "{drafted:?}");
         let regex = drafted.messages[0].regex.as_deref().unwrap();
-        assert_eq!(regex, "^[A-Za-z_]+\\,GS\\, *(?<value1>[-+]? *[0-9]+(?:[.,][0-9]+)?)(?<unit1>[A-Za-z%\u{b0}]+[0-9]*)$");
+        assert_eq!(
+            regex,
+            "^[A-Za-z_]+\\,GS\\, *(?<value1>[-+]? *[0-9]+(?:[.,][0-9]+)?)(?<unit1>[A-Za-z%\u{b0}]+[0-9]*)$"
+        );
         let serial = json!({ "message": "line", "field": "value1", "expect": { "unit1": "kg" } });
         assert_eq!(drafted.properties, [json!({ "name": "gS", "type": "float64", "unit": "kg", "serial": serial })]);
     }
@@ -373,7 +382,11 @@ mod tests {
     #[test]
     fn columns_by_their_kind() {
         let drafted = drafted(&["$A,1,2,N", "$B,x,5", "$A,1.5,3,N", "$B,y,6"]);
-        let seen: Vec<_> = drafted.messages.iter().map(|m| (m.when["type"].as_str(), m.columns.as_ref().unwrap().names.join(" "))).collect();
+        let seen: Vec<_> = drafted
+            .messages
+            .iter()
+            .map(|m| (m.when["type"].as_str(), m.columns.as_ref().unwrap().names.join(" ")))
+            .collect();
         assert_eq!(seen, [("$A", "type column1 column2".to_owned()), ("$B", "type - column2".to_owned())]);
         assert_eq!(drafted.properties.len(), 3);
         assert_eq!(drafted.properties[0]["name"], "a-column1");
