@@ -228,6 +228,6 @@ mod tests {
         // Without any silence: by a start that is known.
         let stream: Vec<u8> = (0..9).flat_map(|n| [0x55, 0xaa, n, n * 7, 3]).collect();
         let cuts = binary(&heard(&[(0, &stream)]), GAP);
-        assert_eq!((cuts[0].frame.start.as_deref(), cuts[0].frame.length), (Some("hex:55 aa"), Some(5)));
+        assert_eq!((cuts[0].frame.start.as_deref(), cuts[0].frame.length), (Some("U\\xaa"), Some(5)));
     }
 }

@@ -13,15 +13,18 @@ pub(super) fn draft(frames: &[Vec<u8>], from: usize, to: usize) -> Vec<Json> {
     let end = frames.iter().map(Vec::len).min().unwrap_or(0).saturating_sub(to);
     let different = |at: usize| frames.iter().map(|frame| frame[at]).collect::<BTreeSet<_>>().len();
     let varieties: Vec<usize> = (0..end).map(|at| if at < from { 1 } else { different(at) }).collect();
-    // Words of two bytes that begin at an even or at an odd place, whichever has fewer carries the wrong way.
-    let (phase, order) = [(0, "ABCD"), (1, "ABCD"), (0, "DCBA"), (1, "DCBA")]
+    // Words of two bytes that begin at an even or at an odd place: where fewest carry the wrong way or stand alone.
+    let (phase, order) = [(0, "ABCD"), (0, "DCBA"), (1, "ABCD"), (1, "DCBA")]
         .into_iter()
         .min_by_key(|(phase, order)| {
             let wrong = |pair: &[usize]| {
                 let (high, low) = if *order == "ABCD" { (pair[0], pair[1]) } else { (pair[1], pair[0]) };
-                usize::from(high > low)
+                2 * usize::from(high > low)
             };
-            varieties.get(from + phase..).unwrap_or_default().chunks_exact(2).map(wrong).sum::<usize>()
+            let pairs = varieties.get(from + phase..).unwrap_or_default().chunks_exact(2);
+            let mut alone = pairs.remainder().to_vec();
+            alone.extend(varieties.get(from).filter(|_| *phase == 1));
+            pairs.map(wrong).sum::<usize>() + alone.iter().filter(|varieties| **varieties > 1).count()
         })
         .unwrap_or((0, "ABCD"));
     let mut properties = Vec::new();
