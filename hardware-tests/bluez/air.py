@@ -15,6 +15,12 @@ One command a line, one answer a line (`ok`, `ok TEXT` or `error TEXT`). I is a 
     seal I KEY N HEX    it advertises these BTHome v2 objects, encrypted with the key (32 hex digits) and counter N
     plain I             its own changing data again
     measured I          its temperature in 0.01 degrees, which it counts up
+    passkey I NUMBER    from now on it is paired with the passkey that it shows, this one
+    compare I           from now on it is paired when a person has compared numbers
+    shown I             the number to compare that it shows; nothing as long as there is none
+    same I, differs I   what the person tells it of that number
+    irk I               the key of its private addresses, in hex, most significant byte first
+    rotate I            takes a new private address, which is the answer; a link that there is stays
     written I           the bytes last written to its characteristic, in hex
     links               how many links there are
     sent                how many advertisements each has sent, separated by blanks"""
@@ -25,7 +31,7 @@ import sys
 from bumble.transport import open_transport
 
 from link import Air, BluezController
-from peripheral import Peripheral
+from peripheral import Display, Peripheral
 
 SUPERVISION_S = 0.42
 
@@ -60,6 +66,18 @@ async def command(air, peripherals, words):
             one.said = None
         case "measured", []:
             return str(one.temperature)
+        case "passkey", [number]:
+            one.proof = Display(int(number))
+        case "compare", []:
+            one.proof = Display()
+        case "shown", []:
+            return "" if one.proof.shown is None else f"{one.proof.shown:06}"
+        case "same" | "differs", []:
+            one.proof.same.set_result(verb == "same")
+        case "irk", []:
+            return one.device.irk[::-1].hex()
+        case "rotate", []:
+            return await one.rotate()
         case "written", []:
             return one.config.hex()
         case _:

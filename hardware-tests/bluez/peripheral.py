@@ -5,7 +5,7 @@ Number I has the random static address C0:DE:00:00:HH:LL of its number and the n
     181a  2a6e         temperature, sint16 in 0.01 degrees: 20.00 + I / 100 at first; read, notify (each 500 ms, 0.01 more)
     180f  2a19         battery level 90; read, notify
     ...f0 ...f1        bytes; read, write, write without response
-          ...f2        "needs-pairing"; read, encrypted; pairing is just works
+          ...f2        "needs-pairing"; read, encrypted; pairing is just works, or what `proof` says
     (12345678-1234-5678-1234-56789abcdef0 and so on)"""
 
 import asyncio
@@ -30,6 +30,28 @@ BTHOME = 0xFCD2
 OWN = "12345678-1234-5678-1234-56789abcdef{}"
 
 
+class Display(PairingDelegate):
+    """What a device with a display wants: the passkey that it shows (if there is one), or that a person says whether the
+    number that it shows is the other side's. Pairing that proves nothing it refuses."""
+
+    def __init__(self, passkey=None):
+        can = PairingDelegate.DISPLAY_OUTPUT_AND_YES_NO_INPUT if passkey is None else PairingDelegate.DISPLAY_OUTPUT_ONLY
+        super().__init__(can)
+        self.passkey = passkey
+        self.shown = None
+        self.same = asyncio.get_running_loop().create_future()
+
+    async def confirm(self, auto=False):
+        return False
+
+    async def generate_passkey(self):
+        return self.passkey
+
+    async def compare_numbers(self, number, digits):
+        self.shown = number
+        return await self.same
+
+
 class Peripheral:
     def __init__(self, number):
         self.number = number
@@ -41,6 +63,7 @@ class Peripheral:
         # Service data instead of the sensor's own: (UUID, bytes).
         self.said = None
         self.hushed = False
+        self.proof = None
 
     async def start(self, air):
         public = self.address.replace("C0", "00", 1)
@@ -77,13 +100,23 @@ class Peripheral:
         device.add_service(Service(OWN.format(0), [config_bytes, secret]))
         device.pairing_config_factory = lambda _: PairingConfig(
             identity_address_type=hci.Address.RANDOM_DEVICE_ADDRESS,
-            delegate=PairingDelegate(PairingDelegate.IoCapability.NO_OUTPUT_NO_INPUT),
+            delegate=self.proof or PairingDelegate(PairingDelegate.NO_OUTPUT_NO_INPUT),
         )
         await device.power_on()
         await device.start_advertising(
             auto_restart=True, advertising_interval_min=INTERVAL_MS, advertising_interval_max=INTERVAL_MS
         )
         self.ticker = asyncio.create_task(self.tick())
+
+    async def rotate(self):
+        """Takes a new resolvable private address, as a phone does each quarter of an hour. A link that there is keeps the
+        old one. (bumble's own way hands the old address to the controller, and not while it advertises.)"""
+        address = self.device.random_address = hci.Address.generate_private_address(self.device.irk)
+        await self.device.send_sync_command(hci.HCI_LE_Set_Random_Address_Command(random_address=address))
+        advertised = self.device.legacy_advertising_set
+        await advertised.set_random_address(address)
+        advertised.random_address = address
+        return str(address).split("/")[0]
 
     def celsius(self):
         return struct.pack("<h", self.temperature)

@@ -7,7 +7,7 @@ mod common;
 use std::time::Duration;
 
 use common::{
-    ble::{Site, device, near},
+    ble::{Site, device, near, reading},
     until_at_most,
 };
 use hardware_tests::bluez::Vm;
@@ -115,4 +115,37 @@ async fn a_device_that_falls_mute_is_stale_though_bluez_says_connected() {
     site.online("mute").await;
     let count = site.count("mute");
     site.reads_after(count, "mute", "temperature", |v| !near(v, 0.0) && v.is_number()).await;
+}
+
+#[tokio::test]
+async fn a_device_that_bluez_forgot_between_two_links_is_found_again() {
+    let vm = Vm::start(2, 1).unwrap();
+    // As BlueZ is by itself: it forgets after half a minute who is neither linked nor heard.
+    vm.guest("sed -i /TemporaryTimeout/d /etc/bluetooth/main.conf").unwrap();
+    vm.kill_bluetoothd().unwrap();
+    vm.start_bluetoothd().unwrap();
+    let devices = [
+        ("linked", device("linked", &address(0, ""), &[("temperature", NOTIFIED), ("battery", POLLED)])),
+        ("heard", device("heard", &address(1, ""), &[("humidity", &reading("humidity"))])),
+    ];
+    let site = Site::start(&vm.address(), &devices, &[]).await;
+    let all = [("linked", "temperature"), ("linked", "battery"), ("heard", "humidity")];
+    for (name, property) in all {
+        site.reads(name, property, serde_json::Value::is_number).await;
+    }
+    (0..2).for_each(|number| drop(vm.air(&format!("vanish {number}")).unwrap()));
+    let objects = "dbus-send --bus=unix:path=/run/dbus/system_bus_socket --print-reply --dest=org.bluez / \
+                   org.freedesktop.DBus.ObjectManager.GetManagedObjects";
+    until_at_most(Duration::from_secs(240), "BlueZ to forget them", async || {
+        let known = vm.guest(&format!("{objects} | grep -c dev_C0_DE_00_00_00")).unwrap();
+        (known.trim() == "0").then_some(())
+    })
+    .await;
+    assert!(["bus", "unreachable", "timeout"].contains(&site.offline("linked").await.as_str()));
+    (0..2).for_each(|number| drop(vm.air(&format!("return {number}")).unwrap()));
+    for (name, property) in all {
+        let count = site.count(name);
+        site.reads_after(count, name, property, serde_json::Value::is_number).await;
+        site.online(name).await;
+    }
 }

@@ -74,8 +74,8 @@ impl Discovery for Scan {
 }
 
 const WHAT_TO_DO: &str = "Scanning needs BlueZ (Debian: apt install bluez) with its service running (systemctl start \
-    bluetooth), an adapter that is not blocked (rfkill unblock bluetooth), and its D-Bus: in a pod mount \
-    /run/dbus/system_bus_socket, or name another bus with DBUS_SYSTEM_BUS_ADDRESS";
+    bluetooth), an adapter that is not blocked (rfkill unblock bluetooth), and its D-Bus: in a pod mount the folder \
+    /run/dbus, or name another bus with DBUS_SYSTEM_BUS_ADDRESS";
 
 /// What was heard so far.
 #[derive(Debug, Default)]

@@ -96,6 +96,11 @@ impl Check {
         Some(to.checked_sub(self.len())?..to)
     }
 
+    /// How many bytes follow it, where YAML says so.
+    pub fn after(&self) -> Option<usize> {
+        self.after
+    }
+
     /// How many bytes before the sum are not summed.
     pub fn skip_end(&self) -> usize {
         self.skip_end

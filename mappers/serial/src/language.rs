@@ -6,8 +6,10 @@
 
 mod cut;
 mod dataset;
+pub mod iec62056;
 mod key;
 mod listener;
+pub mod nmea;
 mod number;
 pub mod obis;
 mod p1;

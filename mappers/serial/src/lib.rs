@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod config;
+pub mod frame;
 pub mod language;
 pub mod octets;
 mod probe;

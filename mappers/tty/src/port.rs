@@ -45,7 +45,7 @@ const CLOSED: &str = "the other side closed the connection";
 impl Port {
     pub(crate) fn new(way: Way, settings: &Settings) -> Self {
         let mut port = Self { way, character: Duration::ZERO, settings: *settings, busy: None, echo: None };
-        port.echo = settings.rs485.is_some_and(|rs485| rs485.echo).then(Box::default);
+        port.echo = settings.echo.then(Box::default);
         port.pace();
         port
     }

@@ -9,20 +9,22 @@ use serde::{Deserialize, Serialize};
 // the API server refuses.
 
 /// Parity bit of a serial line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
 pub enum Parity {
+    #[default]
     None,
     Even,
     Odd,
 }
 
-/// Who may stop whom on a serial line: nobody, by the lines RTS and CTS, or by the characters XON and XOFF.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+/// Flow control of a serial line: by the RTS and CTS wires, or by the XON and XOFF characters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
 pub enum Flow {
+    #[default]
     None,
     Hardware,
     Software,
@@ -39,8 +41,6 @@ pub struct Rs485 {
     pub delay_before: Duration,
     /// Between the last bit and RTS, in whole milliseconds.
     pub delay_after: Duration,
-    /// What is sent is heard as well: [`crate::Port`] drops it.
-    pub echo: bool,
 }
 
 /// How a line is set.
@@ -58,6 +58,8 @@ pub struct Settings {
     pub flow: Flow,
     /// RS-485; left as it is if none.
     pub rs485: Option<Rs485>,
+    /// The line hears what is sent on it: [`crate::Port`] drops that.
+    pub echo: bool,
     /// The level of DTR after opening; left as the driver sets it if none.
     pub dtr: Option<bool>,
     /// The level of RTS after opening; left as the driver sets it if none.
@@ -74,6 +76,7 @@ impl Default for Settings {
             stop_bits: 1,
             flow: Flow::None,
             rs485: None,
+            echo: false,
             dtr: None,
             rts: None,
         }
@@ -136,14 +139,14 @@ impl fmt::Display for Settings {
             Flow::Hardware => f.write_str(" RTS/CTS")?,
             Flow::Software => f.write_str(" XON/XOFF")?,
         }
-        if let Some(Rs485 { rts_on_send, delay_before, delay_after, echo, .. }) = self.rs485 {
+        if let Some(Rs485 { rts_on_send, delay_before, delay_after, .. }) = self.rs485 {
             f.write_str(" RS-485")?;
             f.write_str(if rts_on_send { "" } else { " inverted" })?;
             if delay_before + delay_after > Duration::ZERO {
                 write!(f, " {}+{} ms", delay_before.as_millis(), delay_after.as_millis())?;
             }
-            f.write_str(if echo { " echo" } else { "" })?;
         }
+        f.write_str(if self.echo { " echo" } else { "" })?;
         for (name, level) in [("DTR", self.dtr), ("RTS", self.rts)] {
             if let Some(level) = level {
                 write!(f, " {name} {}", if level { "on" } else { "off" })?;
@@ -159,13 +162,8 @@ mod tests {
 
     use super::{Flow, Parity, Rs485, Settings};
 
-    const PLAIN: Rs485 = Rs485 {
-        rts_on_send: true,
-        rts_after_send: false,
-        delay_before: Duration::ZERO,
-        delay_after: Duration::ZERO,
-        echo: false,
-    };
+    const PLAIN: Rs485 =
+        Rs485 { rts_on_send: true, rts_after_send: false, delay_before: Duration::ZERO, delay_after: Duration::ZERO };
 
     #[test]
     fn as_people_write_them() {
@@ -177,7 +175,7 @@ mod tests {
             (Settings { parity: Parity::Odd, stop_bits: 2, flow: Flow::Software, ..usual }, "9600 8O2 XON/XOFF"),
             (Settings { flow: Flow::Hardware, dtr: Some(false), ..usual }, "9600 8N1 RTS/CTS DTR off"),
             (Settings { rs485: Some(PLAIN), rts: Some(true), ..usual }, "9600 8N1 RS-485 RTS on"),
-            (Settings { rs485: Some(Rs485 { echo: true, ..rs485 }), ..usual }, "9600 8N1 RS-485 inverted 0+2 ms echo"),
+            (Settings { rs485: Some(rs485), echo: true, ..usual }, "9600 8N1 RS-485 inverted 0+2 ms echo"),
         ] {
             assert_eq!(settings.to_string(), text);
         }

@@ -4,7 +4,7 @@
 
 use std::{
     fs, io,
-    os::unix::fs::MetadataExt,
+    os::{fd::OwnedFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -42,7 +42,7 @@ pub(crate) fn open(system: &System, path: &Path, settings: &Settings) -> Result<
     let device = rustix::fs::fstat(&first).map_err(|errno| io::Error::from(errno).to_string())?.st_rdev;
     // It stays open until the second one is: a line that nobody has open drops DTR.
     let first = match &settings.rs485 {
-        Some(rs485) => turn_by_rts(first, rs485)?,
+        Some(rs485) => turn_by_rts(first, rs485, settings.echo)?,
         None => first,
     };
     flock(&first, FlockOperation::Unlock).map_err(|errno| io::Error::from(errno).to_string())?;
@@ -162,12 +162,12 @@ pub(crate) fn set_baud(line: &mut SerialStream, baud: u32) -> io::Result<()> {
     Err(io::Error::other(format!("its driver does not take {baud} baud; the nearest it can is {taken}")))
 }
 
-fn turn_by_rts(line: std::os::fd::OwnedFd, rs485: &Rs485) -> Result<std::os::fd::OwnedFd, String> {
+fn turn_by_rts(line: OwnedFd, rs485: &Rs485, echo: bool) -> Result<OwnedFd, String> {
     let mut config = Rs485Config::new();
     config.set_invert_rts(!rs485.rts_on_send);
     config.set_delay_before_send(rs485.delay_before);
     config.set_delay_after_send(rs485.delay_after);
-    config.set_full_duplex(rs485.echo);
+    config.set_full_duplex(echo);
     let line = serial2::SerialPort::from(line);
     line.set_rs4xx_mode(config).map_err(|error| match Errno::from_io_error(&error) {
         Some(Errno::NOTTY | Errno::OPNOTSUPP | Errno::INVAL) => trouble::NO_RS485.to_owned(),

@@ -3,8 +3,11 @@
 //!
 //! It answers BlueZ alone, and for the one device that is being paired alone; it is never the default agent, so pairings
 //! begun by others or by devices do not come here.
+//!
+//! A device that says it can neither show nor type anything is paired by BlueZ without a question, whatever this side
+//! asked for. So a bond counts only if the question that was to be asked was asked; otherwise it is removed.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dbus::{MethodErr, Path};
 use dbus_crossroads::{Context, Crossroads};
@@ -26,7 +29,12 @@ pub struct Agent(Arc<Mutex<Knows>>);
 struct Knows {
     bluez: Option<String>,
     pairing: Option<(String, Pairing)>,
+    /// The proof that the pairing is to have was asked for, and given.
+    proved: bool,
 }
+
+/// The name of the error of a device that was paired without the proof that was to be had.
+pub const UNPROVED: &str = "dev.fieldgate.Error.Unproved";
 
 /// What BlueZ asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +63,11 @@ fn answer(pairing: Pairing, question: Question) -> Option<Answer> {
     }
 }
 
+/// Pure: whether the pairing is to prove who is there.
+fn wants_proof(pairing: Pairing) -> bool {
+    matches!(pairing, Pairing::Passkey(_) | Pairing::Numeric)
+}
+
 /// What this side can show and type decides which way of pairing the two sides choose (Core Specification, vol. 3,
 /// part H, 2.3.5.1).
 fn capability(pairing: Pairing) -> &'static str {
@@ -68,7 +81,7 @@ fn capability(pairing: Pairing) -> &'static str {
 impl Agent {
     /// Who BlueZ is at the moment.
     pub fn set_bluez(&self, name: Option<String>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).bluez = name;
+        self.knows().bluez = name;
     }
 
     /// Serves the agent on this connection.
@@ -102,10 +115,17 @@ impl Agent {
     }
 
     fn ask(&self, context: &Context, device: &str, question: Question) -> Result<Answer, MethodErr> {
-        let knows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut knows = self.knows();
         let from_bluez = context.message().sender().is_some_and(|sender| knows.bluez.as_deref() == Some(&*sender));
         let pairing = knows.pairing.as_ref().filter(|(path, _)| from_bluez && path == device);
-        pairing.and_then(|(_, pairing)| answer(*pairing, question)).ok_or_else(refused)
+        let (pairing, answer) =
+            pairing.and_then(|(_, pairing)| Some((*pairing, answer(*pairing, question)?))).ok_or_else(refused)?;
+        knows.proved |= wants_proof(pairing);
+        Ok(answer)
+    }
+
+    fn knows(&self) -> MutexGuard<'_, Knows> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Pairs with the device; connects first if it has to. One pairing at a time: the caller sees to that.
@@ -118,13 +138,22 @@ impl Agent {
     ) -> Result<(), CallError> {
         let path = place.path();
         let _forget = Forget(self);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pairing = Some((path.clone(), pairing));
+        {
+            let mut knows = self.knows();
+            (knows.pairing, knows.proved) = (Some((path.clone(), pairing)), false);
+        }
         let agent = Path::from(PATH);
         // One that was left over from a pairing that was given up.
         let _ = calls.call::<()>("/org/bluez", MANAGER, "UnregisterAgent", (agent.clone(),)).await;
         calls.call::<()>("/org/bluez", MANAGER, "RegisterAgent", (agent, capability(pairing))).await?;
         match calls.call_for::<()>(limit, super::facts::BLUEZ, &path, super::facts::DEVICE, "Pair", ()).await {
             Err(error) if error.name == "org.bluez.Error.AlreadyExists" => Ok(()),
+            Ok(()) if wants_proof(pairing) && !self.knows().proved => {
+                let (adapter, device) = (place.hci.path(), Path::from(path));
+                calls.call::<()>(&adapter, super::facts::ADAPTER, "RemoveDevice", (device,)).await?;
+                let message = "it gave no proof of who it is, and its bond is removed again".to_owned();
+                Err(CallError { name: UNPROVED.to_owned(), message })
+            }
             result => result,
         }
     }
@@ -135,7 +164,7 @@ struct Forget<'a>(&'a Agent);
 
 impl Drop for Forget<'_> {
     fn drop(&mut self) {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).pairing = None;
+        self.0.knows().pairing = None;
     }
 }
 
@@ -159,6 +188,7 @@ mod tests {
         ] {
             assert_eq!(capability(pairing), capability_, "{pairing:?}");
             assert_eq!(questions.map(|question| answer(pairing, question)), expected, "{pairing:?}");
+            assert_eq!(wants_proof(pairing), matches!(capability_, "KeyboardOnly" | "DisplayYesNo"), "{pairing:?}");
         }
     }
 }

@@ -209,7 +209,8 @@ async fn pair(claim: &Claim, pairing: Pairing) -> Result<(), RadioError> {
             if refusal::is_full(&error.message) {
                 core.learn_slots(claim.place.hci);
             }
-            let message = format!("{} cannot be paired: {}", claim.mac, text(&error));
+            let hint = refusal::pairing_hint(&error.name, pairing);
+            let message = format!("{} cannot be paired: {}{hint}", claim.mac, text(&error));
             Err(RadioError::new(refusal::of_pairing(&error.name), message))
         }
     }

@@ -3,7 +3,7 @@
 //! Sources: BlueZ's `doc/gatt-api.txt`, `doc/device-api.txt`, `src/error.h` (the texts of failed connections) and the
 //! Core Specification, vol. 3, part F, 3.4.1.1 (ATT errors).
 
-use super::RadioErrorKind;
+use super::{Pairing, RadioErrorKind, agent::UNPROVED};
 
 const UNKNOWN: &str = "org.freedesktop.DBus.Error.UnknownObject";
 
@@ -45,7 +45,20 @@ pub fn of_connect(name: &str) -> RadioErrorKind {
 pub fn of_pairing(name: &str) -> RadioErrorKind {
     match name.strip_prefix("org.bluez.Error.") {
         Some(_) if name != NO_ANSWER => RadioErrorKind::NotPaired,
+        _ if name == UNPROVED => RadioErrorKind::NotPaired,
         _ => of_connect(name),
+    }
+}
+
+/// What helps when pairing this way failed, if anything is known to.
+pub fn pairing_hint(name: &str, pairing: Pairing) -> &'static str {
+    match pairing {
+        _ if name == UNPROVED => "; if it can neither show nor take a number, only `pair: justWorks` will do",
+        _ if !name.starts_with("org.bluez.Error.Authentication") => "",
+        Pairing::None => "",
+        Pairing::JustWorks => "; it may want a proof: set `pair` to passkey or numeric",
+        Pairing::Passkey(_) => "; the file of `passkey` must hold the number that it shows or that is printed on it",
+        Pairing::Numeric => "; confirm at the device the number that the bridge writes to its log",
     }
 }
 
@@ -110,6 +123,17 @@ mod tests {
             assert_eq!((of_connect(name), of_pairing(name)), (connect, pairing), "{name}");
             assert_eq!(is_of_the_bus(name), bus, "{name}");
         }
+        let passkey = Pairing::Passkey("123456".parse().unwrap());
+        for (name, pairing, part) in [
+            ("org.bluez.Error.AuthenticationFailed", passkey, "passkey"),
+            ("org.bluez.Error.AuthenticationFailed", Pairing::Numeric, "log"),
+            ("org.bluez.Error.AuthenticationRejected", Pairing::JustWorks, "passkey or numeric"),
+            (UNPROVED, passkey, "justWorks"),
+        ] {
+            let hint = pairing_hint(name, pairing);
+            assert!(hint.contains(part) && !hint.contains("123456"), "{name} {pairing:?}: {hint}");
+        }
+        assert_eq!((pairing_hint(NO_ANSWER, passkey), of_pairing(UNPROVED)), ("", NotPaired));
         assert!(is_full("le-connection-concurrent-connection-limit") && !is_full("le-connection-abort-by-local"));
     }
 }

@@ -267,6 +267,9 @@ fn pairs_as_configured_and_not_otherwise() {
             (5, Pairs::Numeric(123), Pairing::Numeric, true),
             (6, Pairs::Numeric(123), Pairing::JustWorks, false),
             (7, Pairs::Never, Pairing::JustWorks, false),
+            // It asks for no proof, as somebody else in its place would.
+            (8, Pairs::JustWorks, passkey("000042"), false),
+            (9, Pairs::JustWorks, Pairing::Numeric, false),
         ] {
             let address = format!("C0:DE:00:00:00:{n:02X}");
             blue.put(level(&address).pairing(pairs));

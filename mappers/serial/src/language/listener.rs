@@ -1,6 +1,6 @@
 //! A line that speaks by itself: bytes in, telegrams out. Memory is bounded by the longest telegram of the language.
 
-use super::{Cut, Keys, Telegram, cut, p1, seal, sml};
+use super::{Cut, Keys, Telegram, cut, iec62056, nmea, p1, seal, sml};
 use crate::config::Language;
 
 /// What is on the line.
@@ -99,6 +99,8 @@ impl Listener {
         match self.language {
             Language::P1 => p1::cut(&self.waiting),
             Language::Sml => sml::cut(&self.waiting),
+            Language::Iec62056 => iec62056::cut(&self.waiting),
+            Language::Nmea => nmea::cut(&self.waiting),
             _ => Cut::More,
         }
     }
@@ -124,6 +126,8 @@ impl Listener {
                 Ok(telegram)
             }
             Language::Sml => sml::read(bytes),
+            Language::Iec62056 => iec62056::read(bytes),
+            Language::Nmea => nmea::read(bytes),
             _ => Err("not spoken".into()),
         }
     }

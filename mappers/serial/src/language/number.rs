@@ -136,7 +136,7 @@ impl fmt::Display for Number {
         let sign = if self.digits < 0 { "-" } else { "" };
         let digits = self.digits.unsigned_abs();
         let places = usize::from(self.exponent.unsigned_abs());
-        if self.exponent >= 0 || digits == 0 {
+        if self.exponent >= 0 {
             let zeros = if digits == 0 { 0 } else { places };
             return write!(out, "{sign}{digits}{:0<zeros$}", "");
         }

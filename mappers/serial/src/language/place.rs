@@ -2,7 +2,7 @@
 
 use mapper_api::{DataType, Refusal, Value};
 
-use super::{Content, Datum, Name, Number, Obis, Telegram, readable};
+use super::{Content, Datum, Name, Number, Obis, Telegram, nmea, readable};
 use crate::config::{Address, Base, Language};
 
 /// A mistake in a property's address: the key, and what is wrong with it and what would be accepted.
@@ -57,6 +57,13 @@ impl Place {
                 Ok(code) => Some(What::Obis(code, usize::try_from(address.index.unwrap_or(0)).ok())),
                 Err(why) => {
                     wrong("obis", why);
+                    None
+                }
+            },
+            ("nmea", _, Some(sentence)) => match nmea::known(&sentence.sentence, &sentence.field) {
+                Ok((sentence, field)) => Some(What::Nmea(sentence, field)),
+                Err((key, why)) => {
+                    wrong(&format!("nmea.{key}"), why);
                     None
                 }
             },
