@@ -113,6 +113,9 @@ fn hash(part: &impl Hash) -> u64 {
     hasher.finish()
 }
 
+/// So many bytes of decimal digits fit into a JSON number that is read as a double.
+const BCD_IN_A_NUMBER: u16 = 7;
+
 /// A validated property.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Property {
@@ -120,6 +123,8 @@ pub struct Property {
     pub name: Arc<str>,
     /// The type on the wire.
     pub data_type: DataType,
+    /// Its length in bytes, where the type does not tell it.
+    pub size: Option<u16>,
     /// The unit of measure.
     pub unit: Option<String>,
     /// Which ways it may be used.
@@ -150,7 +155,12 @@ impl Property {
     /// Whether its values stand in JSON as strings, since a reader's numbers may not hold 64 bits. It follows from the
     /// spec alone, never from the value.
     pub fn is_string_encoded(&self) -> bool {
-        matches!(self.data_type, DataType::Int64 | DataType::Uint64) && self.shape.is_plain()
+        let wide = match self.data_type {
+            DataType::Int64 | DataType::Uint64 => true,
+            DataType::Bcd => self.size.is_none_or(|bytes| bytes > BCD_IN_A_NUMBER),
+            _ => false,
+        };
+        wide && self.shape.is_plain()
     }
 
     /// A value of this property as JSON; null for what is no number.

@@ -62,7 +62,8 @@ pub struct Property {
     /// Order of bytes and words, written for two words; wider alike. ABCD (big endian) if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<ByteOrder>,
-    /// Length in bytes; needed for `string` and `bytes`, refused for the other types.
+    /// Length in bytes; needed for `string`, `bytes`, `bcd` (1 to 8: two digits each) and `dateTime` (4: seconds since
+    /// 1970, 8: milliseconds, 7: CP56Time2a, 6: year - 2000 to second, a byte each), refused for the other types.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 512))]
     pub size: Option<u16>,
@@ -86,6 +87,11 @@ pub struct Property {
     /// Names for raw values, keyed by the raw value: `{"0": "off", "1": "on"}`. The value is then the name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// Raw values that mean that there is no value, such as `"0x8000"`, `65535` or a text that the device shows instead:
+    /// numbers, or texts in quotes. `0x` and hexadecimal digits are the bits of a whole number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub invalid: Vec<Value>,
     /// The least value that may be written, after scale and offset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min: Option<f64>,

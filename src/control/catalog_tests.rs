@@ -113,16 +113,19 @@ fn mistakes_in_a_model_are_shown_where_they_stand() {
 
 #[test]
 fn samples_are_run_with_no_hardware() {
-    let with = |expect: &str| {
+    let given = |given: i64, expect: &str| {
         model(
             "m",
             &format!(
-                "\n  protocol: {{wire: {{tcp: h, unit: 1}}}}\n  properties: [{{name: t, type: int16, scale: 0.1, wire: {{register: 1}}}}]\n  samples:\n    - given: {{wire: {{\"1\": 213}}}}\n      expect: {expect}\n"
+                "\n  protocol: {{wire: {{tcp: h, unit: 1}}}}\n  properties: [{{name: t, type: int16, scale: 0.1, invalid: [-1], wire: {{register: 1}}}}]\n  samples:\n    - given: {{wire: {{\"1\": {given}}}}}\n      expect: {expect}\n"
             ),
         )
     };
+    let with = |expect: &str| given(213, expect);
     assert_eq!(lines(&build(&[("m.yaml", &with("{t: 21.3}"))])), Vec::<String>::new());
+    assert_eq!(lines(&build(&[("m.yaml", &given(-1, "{t: null}"))])), Vec::<String>::new());
     for (expect, message) in [
+        ("{t: null}", "spec.samples[0].expect.t: null was expected, but the sample gives 21.3"),
         ("{t: 2130}", "spec.samples[0].expect.t: 2130 was expected, but the sample gives 21.3"),
         ("{tt: 1}", "spec.samples[0].expect.tt: the model has no such property; did you mean \"t\"?"),
     ] {

@@ -21,6 +21,7 @@ fn property(data_type: DataType, shape: Shape, wanted: f64, tolerance: Option<f6
     Property {
         name: Arc::from("setpoint"),
         data_type,
+        size: None,
         unit: None,
         access: Access::ReadWrite,
         shape,

@@ -59,8 +59,26 @@ impl<P: Protocol<Answer = ()>> Bus<P> for Silence {
     }
 }
 
-/// All but the last, which is bytes.
-const TYPES: &[DataType] = DataType::ALL.split_at(DataType::ALL.len() - 1).0;
+/// All but bytes.
+const TYPES: &[DataType] = &[
+    DataType::Bool,
+    DataType::Int8,
+    DataType::Int16,
+    DataType::Int32,
+    DataType::Int48,
+    DataType::Int64,
+    DataType::Uint8,
+    DataType::Uint16,
+    DataType::Uint32,
+    DataType::Uint48,
+    DataType::Uint64,
+    DataType::Float16,
+    DataType::Float32,
+    DataType::Float64,
+    DataType::String,
+    DataType::Bcd,
+    DataType::DateTime,
+];
 
 macro_rules! silent {
     () => {

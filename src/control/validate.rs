@@ -11,15 +11,15 @@ use std::{
 };
 
 use fieldgate_crds as crd;
-use mapper_api::{Access, At, BindError, ByteOrder, DataType, Mapper, Point, PointId, Value};
-use mapper_values::Shape;
+use mapper_api::{Access, At, BindError, ByteOrder, DataType, ErrorKind, Mapper, Point, PointId, Refusal, Value};
+use mapper_values::{DATE_TIME_SIZES, Shape};
 use serde_json::Value as Json;
 
 use super::{
     crd::Schemas,
     issue::{Finding, Severity},
     schema,
-    yaml::Node,
+    yaml::{self, Node},
 };
 use crate::model::{Desired, Device, DeviceId, Print, Property, Publish, Safe};
 
@@ -228,7 +228,7 @@ fn period(node: &Node, key: &str, out: &mut Vec<Finding>) -> Option<Duration> {
 }
 
 fn number(node: &Node) -> Option<f64> {
-    if let super::yaml::Value::Number(number) = &node.value { number.as_f64() } else { None }
+    if let yaml::Value::Number(number) = &node.value { number.as_f64() } else { None }
 }
 
 /// Everything of a property but its address and the values that are written.
@@ -240,16 +240,33 @@ fn property(item: &Node, parsed: &crd::Property, device_period: Duration, out: &
         (true, None) => out.push(Finding::missing(
             item,
             "size",
-            format!("is required for type {data_type}: its length in bytes, from 1 to 512"),
+            format!("is required for type {data_type}: its length in bytes, {}", lengths(data_type)),
         )),
         (false, Some(node)) => out.push(Finding::at(
             node,
-            format!("is for string and bytes only; {data_type} always has {} bytes", data_type.width().unwrap_or(0)),
+            format!(
+                "is for string, bytes, bcd and dateTime only; {data_type} always has {} bytes",
+                data_type.width().unwrap_or(0)
+            ),
         )),
+        (true, Some(node)) if parsed.size.is_some_and(|size| !fits(data_type, size)) => {
+            out.push(Finding::at(node, format!("a {data_type} has {}", lengths(data_type))));
+        }
         _ => {}
     }
-    if let (true, Some(ByteOrder::Cdab | ByteOrder::Dcba), Some(node)) = (sized, parsed.order, item.get("order")) {
-        out.push(Finding::at(node, format!("a {data_type} has no word order to swap; ABCD and BADC are accepted")));
+    if let (Some(order), Some(node)) = (parsed.order, item.get("order")) {
+        let odd = parsed.size.is_some_and(|size| !size.is_multiple_of(2));
+        match order {
+            ByteOrder::Cdab | ByteOrder::Dcba if data_type.is_text() => out.push(Finding::at(
+                node,
+                format!("a {data_type} has no word order to swap; ABCD and BADC are accepted"),
+            )),
+            ByteOrder::Cdab | ByteOrder::Badc if sized && odd && !data_type.is_text() => out.push(Finding::at(
+                node,
+                format!("a {data_type} of an odd size has no words to swap; ABCD and DCBA are accepted"),
+            )),
+            _ => {}
+        }
     }
     for key in ["scale", "offset", "min", "max", "tolerance"] {
         if let (false, Some(node)) = (data_type.is_number(), item.get(key)) {
@@ -273,6 +290,7 @@ fn property(item: &Node, parsed: &crd::Property, device_period: Duration, out: &
     Some(Property {
         name: parsed.name.as_str().into(),
         data_type,
+        size: parsed.size,
         unit: parsed.unit.clone(),
         access,
         shape: shape?,
@@ -288,23 +306,53 @@ fn property(item: &Node, parsed: &crd::Property, device_period: Duration, out: &
     })
 }
 
+/// Whether a type without a width of its own can have this length.
+fn fits(data_type: DataType, size: u16) -> bool {
+    match data_type {
+        DataType::Bcd => (1..=8).contains(&size),
+        DataType::DateTime => DATE_TIME_SIZES.contains(&size),
+        _ => true,
+    }
+}
+
+/// The lengths that are accepted, in words.
+fn lengths(data_type: DataType) -> &'static str {
+    match data_type {
+        DataType::Bcd => "from 1 to 8, of two digits each",
+        DataType::DateTime => {
+            "4 (seconds since 1970), 8 (milliseconds), 7 (CP56Time2a) or 6 (year - 2000 to second, a byte each)"
+        }
+        _ => "from 1 to 512",
+    }
+}
+
 fn shape(item: &Node, parsed: &crd::Property, out: &mut Vec<Finding>) -> Option<Shape> {
-    if let Some(node) = item.get("labels")
-        && matches!(
-            parsed.data_type,
-            DataType::String | DataType::Bytes | DataType::Float16 | DataType::Float32 | DataType::Float64
-        )
-    {
+    let labelled = parsed.data_type == DataType::Bool || parsed.data_type.is_whole();
+    if let Some(node) = item.get("labels").filter(|_| !labelled) {
         out.push(Finding::at(node, format!("are for integers and bool only; the type is {}", parsed.data_type)));
         return None;
     }
     let (scale, offset) = (parsed.scale.unwrap_or(1.0), parsed.offset.unwrap_or(0.0));
-    Shape::new(scale, offset, &parsed.labels)
+    let shape = Shape::new(scale, offset, &parsed.labels)
         .map_err(|error| {
             let node = item.get("labels").or_else(|| item.get("scale")).or_else(|| item.get("offset")).unwrap_or(item);
             out.push(Finding::at(node, error.to_string()));
         })
-        .ok()
+        .ok()?;
+    let Some(node) = item.get("invalid") else { return Some(shape) };
+    let mut invalid = Vec::with_capacity(parsed.invalid.len());
+    for (raw, node) in parsed.invalid.iter().zip(node.items()) {
+        let Some(raw) = Value::from_json(raw) else {
+            out.push(Finding::at(node, "must be a number, true, false or a text"));
+            return None;
+        };
+        if let Err(error) = Shape::default().with_invalid(std::slice::from_ref(&raw), parsed.data_type) {
+            out.push(Finding::at(node, error.to_string()));
+            return None;
+        }
+        invalid.push(raw);
+    }
+    shape.with_invalid(&invalid, parsed.data_type).map_err(|error| out.push(Finding::at(node, error.to_string()))).ok()
 }
 
 fn publish(item: &Node, parsed: &crd::Property, access: Access, out: &mut Vec<Finding>) -> Publish {
@@ -389,8 +437,8 @@ fn writable(
         return None;
     }
     // A number may stand as a text: no JSON number holds 64 bits.
-    let numeric = !matches!(property.data_type, DataType::Bool | DataType::String | DataType::Bytes);
-    let text = || node.text().filter(|_| numeric && parsed.labels.is_empty())?.trim().parse().ok();
+    let text =
+        || node.text().filter(|_| property.data_type.is_number() && parsed.labels.is_empty())?.trim().parse().ok();
     if let Some(wanted) = number(node).or_else(text) {
         if !wanted.is_finite() {
             out.push(Finding::at(node, format!("{wanted} is no number that can be written")));
@@ -427,11 +475,11 @@ pub fn sample(device: &Device, sample: &Node, out: &mut Vec<Finding>) {
         Ok(decoded) => decoded,
         Err(error) => return out.push(Finding::at(given, error)),
     };
-    let found: BTreeMap<&str, Result<Value, String>> = decoded
+    let found: BTreeMap<&str, Result<Value, Refusal>> = decoded
         .into_iter()
         .map(|d| {
             let property = device.property(d.point);
-            let value = d.result.and_then(|raw| property.shape.value(raw)).map_err(|refusal| refusal.to_string());
+            let value = property.shape.seen(d.result);
             (&*property.name, value)
         })
         .collect();
@@ -447,6 +495,11 @@ pub fn sample(device: &Device, sample: &Node, out: &mut Vec<Finding>) {
         let shown = match found.get(&*entry.key) {
             Some(Ok(value)) if same(value, wanted) => continue,
             Some(Ok(value)) => format!("gives {value}"),
+            Some(Err(refusal))
+                if refusal.kind == ErrorKind::NotAvailable && matches!(wanted.value, yaml::Value::Null) =>
+            {
+                continue;
+            }
             Some(Err(refusal)) => format!("gives no value ({refusal})"),
             None => "says nothing of it".to_owned(),
         };

@@ -370,7 +370,7 @@ impl Lane {
             if let Some(heard) = inner.heard.get_mut(index) {
                 *heard = came != Came::Asked;
             }
-            match result.clone().and_then(|raw| property.shape.value(raw)) {
+            match property.shape.seen(result.clone()) {
                 Ok(value) => {
                     good = true;
                     if inner.filters[index].value(rule, &value, at.mono) {
@@ -380,7 +380,7 @@ impl Lane {
                     changed |= inner.cells[index].good(value, at);
                 }
                 Err(refusal) => {
-                    let Refusal { kind, detail } = &refusal;
+                    let Refusal { kind, detail, .. } = &refusal;
                     if inner.filters[index].failure(rule, kind.reason(), at.mono) {
                         passed += 1;
                         body.bad(property, kind.reason(), detail, inner.length);

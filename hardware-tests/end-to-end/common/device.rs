@@ -85,6 +85,7 @@ pub fn property(name: &str, data_type: DataType) -> Property {
     Property {
         name: name.into(),
         data_type,
+        size: None,
         unit: None,
         access: Access::Read,
         shape: mapper_values::Shape::default(),

@@ -24,6 +24,9 @@ pub enum ErrorKind {
     Rejected,
     /// The answer does not decode, or does not fit the question. The core resynchronises the bus.
     BadData,
+    /// The device answered that it has no value: a sensor that is not plugged in, a position before the first fix. The
+    /// bus is fine; the point's quality is bad until the next poll.
+    NotAvailable,
 }
 
 impl ErrorKind {
@@ -37,6 +40,7 @@ impl ErrorKind {
             Self::Bus => "bus",
             Self::Rejected => "rejected",
             Self::BadData => "badData",
+            Self::NotAvailable => "notAvailable",
         }
     }
 }
@@ -62,21 +66,35 @@ impl Error {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct Refusal {
-    /// [`ErrorKind::Rejected`] or [`ErrorKind::BadData`].
+    /// [`ErrorKind::Rejected`], [`ErrorKind::BadData`] or [`ErrorKind::NotAvailable`].
     pub kind: ErrorKind,
     /// The device's own word for it where it has one, such as `illegalDataAddress`.
     pub detail: Cow<'static, str>,
+    /// What the device gave instead of a value of the point's type, where a spec may name it as one that means "none":
+    /// a text, or bytes as `0x` and hexadecimal digits.
+    pub raw: Option<Box<str>>,
 }
 
 impl Refusal {
     /// The device answered and refused.
     pub fn rejected(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind: ErrorKind::Rejected, detail: detail.into() }
+        Self { kind: ErrorKind::Rejected, detail: detail.into(), raw: None }
     }
 
     /// The device answered, but the bytes are no value of the point's type.
     pub fn bad_data(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind: ErrorKind::BadData, detail: detail.into() }
+        Self { kind: ErrorKind::BadData, detail: detail.into(), raw: None }
+    }
+
+    /// The device answered that it has no value.
+    pub fn not_available(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind: ErrorKind::NotAvailable, detail: detail.into(), raw: None }
+    }
+
+    /// The same, telling what the device gave.
+    #[must_use]
+    pub fn with_raw(self, raw: impl Into<Box<str>>) -> Self {
+        Self { raw: Some(raw.into()), ..self }
     }
 }
 

@@ -17,7 +17,7 @@ pub struct Point<A> {
     pub data_type: DataType,
     /// Order of bytes and words; [`ByteOrder::Abcd`] unless the spec says otherwise.
     pub order: ByteOrder,
-    /// Length in bytes of a `string` or `bytes`; none for the other types.
+    /// Length in bytes of a `string`, `bytes`, `bcd` or `dateTime`; none for the other types.
     pub size: Option<u16>,
     /// Which ways it may be used.
     pub access: Access,
@@ -44,11 +44,14 @@ pub enum DataType {
     Float64,
     String,
     Bytes,
+    Bcd,
+    #[serde(rename = "dateTime")]
+    DateTime,
 }
 
 impl DataType {
     /// Every type, in the order of the documentation.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Bool,
         Self::Int8,
         Self::Int16,
@@ -65,6 +68,8 @@ impl DataType {
         Self::Float64,
         Self::String,
         Self::Bytes,
+        Self::Bcd,
+        Self::DateTime,
     ];
 
     /// The name used in YAML.
@@ -86,6 +91,8 @@ impl DataType {
             Self::Float64 => "float64",
             Self::String => "string",
             Self::Bytes => "bytes",
+            Self::Bcd => "bcd",
+            Self::DateTime => "dateTime",
         }
     }
 
@@ -97,13 +104,23 @@ impl DataType {
             Self::Int32 | Self::Uint32 | Self::Float32 => Some(4),
             Self::Int48 | Self::Uint48 => Some(6),
             Self::Int64 | Self::Uint64 | Self::Float64 => Some(8),
-            Self::String | Self::Bytes => None,
+            Self::String | Self::Bytes | Self::Bcd | Self::DateTime => None,
         }
     }
 
     /// Whether it is a number, and so may be scaled and have limits.
     pub fn is_number(self) -> bool {
-        !matches!(self, Self::Bool | Self::String | Self::Bytes)
+        !matches!(self, Self::Bool | Self::String | Self::Bytes | Self::DateTime)
+    }
+
+    /// Whether it is a number without decimals.
+    pub fn is_whole(self) -> bool {
+        self.is_number() && !matches!(self, Self::Float16 | Self::Float32 | Self::Float64)
+    }
+
+    /// Whether its length may be any, up to what is asked for: the others have the length that they have.
+    pub fn is_text(self) -> bool {
+        matches!(self, Self::String | Self::Bytes)
     }
 }
 

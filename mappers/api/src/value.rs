@@ -9,13 +9,13 @@ pub enum Value {
     Bool(bool),
     /// `int8` to `int64`.
     Int(i64),
-    /// `uint8` to `uint64`.
+    /// `uint8` to `uint64`, and `bcd`.
     Uint(u64),
     /// `float16` and `float32`: kept in single precision, so that it prints as such.
     Float32(f32),
     /// `float64`, and any number after scaling.
     Float64(f64),
-    /// `string`.
+    /// `string`; and `dateTime`, as RFC 3339 in UTC, with milliseconds where they are not zero.
     Text(String),
     /// `bytes`.
     Bytes(Vec<u8>),

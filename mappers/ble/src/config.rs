@@ -5,6 +5,7 @@
 //! words.
 
 use mapper_api::Secret;
+use mapper_values::BITS;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -52,7 +53,6 @@ pub struct Endpoint {
 const MAC: &str = "^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$";
 const UUID: &str = "^([0-9A-Fa-f]{4}|[0-9A-Fa-f]{8}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$";
 const BYTES: &str = "^([0-9A-Fa-f]{2}){1,32}$";
-const BITS: &str = r"^[0-9]{1,2}(\.\.[0-9]{1,2})?$";
 const WORD: &str = "^[a-z][A-Za-z0-9]*$";
 
 // The variants of these enums have no docstrings of their own: the schema would spell them as a union of types, which

@@ -133,9 +133,7 @@ fn typed(value: &Value, datum: &Datum) -> Result<Value, Refusal> {
 
 fn converted(value: &Value, data_type: DataType) -> Result<Value, Refusal> {
     let fractional = value.as_f64().is_some_and(|number| number.fract() != 0.0);
-    let whole =
-        data_type.is_number() && !matches!(data_type, DataType::Float16 | DataType::Float32 | DataType::Float64);
-    if fractional && whole {
+    if fractional && data_type.is_whole() {
         return Err(Refusal::bad_data(format!("{value} is no whole number; type float32 would be accepted")));
     }
     let number = match value {
@@ -151,8 +149,8 @@ fn part(datum: &Datum, bytes: &[u8]) -> Option<Result<Value, Refusal>> {
     match part {
         // Longer texts are cut by the device; what is shorter than its size is whole.
         Part::Bytes(rule) => {
-            let rest = bytes.len().saturating_sub(rule.offset);
-            let size = datum.size.map(|size| size.min(u16::try_from(rest).unwrap_or(u16::MAX)));
+            let rest = u16::try_from(bytes.len().saturating_sub(rule.place.offset)).unwrap_or(u16::MAX);
+            let size = datum.size.map(|size| if datum.data_type.is_text() { size.min(rest) } else { size });
             rule.read([bytes], datum.data_type, datum.order, size)
         }
         Part::Standard { field, index } => match characteristics::decode(spot.characteristic, bytes) {

@@ -1,29 +1,18 @@
-//! The generic rule: which bytes of a record, and which bits of them, are a property's value. Pure; types and orders are
-//! those of `mapper-values`. A record that ends too early is refused with its length: nothing is filled up or cut short.
-
-use std::{fmt, str::FromStr};
+//! The generic rule: which records are meant, and where in them a property's value stands. Pure; places, types and orders
+//! are those of `mapper-values`.
 
 use mapper_api::{ByteOrder, DataType, Refusal, Value};
-use mapper_values::codec;
+use mapper_values::Place;
 
 /// Where a value stands in a record of manufacturer data, of service data, or in a characteristic.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rule {
-    /// The place of its first byte.
-    pub offset: usize,
+    /// Its first byte, and which of its bits are meant.
+    pub place: Place,
     /// What the record begins with; another one says nothing.
     pub prefix: Vec<u8>,
     /// How many bytes the record has; another one says nothing.
     pub length: Option<usize>,
-    /// Which bits of the number are the value, where not all are.
-    pub bits: Option<Bits>,
-}
-
-/// Bits of a number from one to another, both included; 0 is the lowest. Written `"4..11"`, or `"7"` for one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bits {
-    first: u8,
-    last: u8,
 }
 
 impl Rule {
@@ -32,24 +21,15 @@ impl Rule {
     /// # Errors
     /// The key of the rule that is wrong, and what would be accepted.
     pub fn check(&self, data_type: DataType, size: Option<u16>) -> Result<(), (&'static str, String)> {
-        let width = data_type.width().or(size).map_or(0, usize::from);
-        if let Some(length) = self.length.filter(|length| self.offset + width > *length) {
-            let message = format!("is {length}, but the value reaches to byte {}", self.offset + width);
-            return Err(("length", message));
+        let end = self.place.end(data_type, size);
+        if let Some(length) = self.length.filter(|length| end > *length) {
+            return Err(("length", format!("is {length}, but the value reaches to byte {end}")));
         }
         if let Some(length) = self.length.filter(|length| self.prefix.len() > *length) {
             let message = format!("has {} bytes, but length says that the record has {length}", self.prefix.len());
             return Err(("prefix", message));
         }
-        match self.bits {
-            Some(_) if whole(data_type).is_none() => {
-                Err(("bits", format!("are of a whole number or a bool; {data_type} has none")))
-            }
-            Some(bits) if usize::from(bits.last) >= 8 * width => {
-                Err(("bits", format!("{bits} reach past {data_type}; its last bit is {}", 8 * width - 1)))
-            }
-            _ => Ok(()),
-        }
+        self.place.check(data_type, size).map_err(|message| ("bits", message))
     }
 
     /// The value in the first of these records that it stands in; none if none of them is meant. A text or bytes without
@@ -69,98 +49,30 @@ impl Rule {
         };
         let mut refused = None;
         for record in records.into_iter().filter(meant) {
-            match self.value(record, data_type, order, size) {
+            match self.place.read(record, data_type, order, size) {
                 Ok(value) => return Some(Ok(value)),
                 Err(refusal) => refused = refused.or(Some(Err(refusal))),
             }
         }
         refused
     }
-
-    fn value(&self, record: &[u8], data_type: DataType, order: ByteOrder, size: Option<u16>) -> Result<Value, Refusal> {
-        let width = data_type.width().or(size).map(usize::from);
-        let end = width.map_or(record.len(), |width| self.offset + width);
-        let bytes = record.get(self.offset..end).ok_or_else(|| {
-            let (length, offset, width) = (record.len(), self.offset, width.unwrap_or(0));
-            Refusal::bad_data(format!("the record has {length} bytes; the value takes {width} from byte {offset} on"))
-        })?;
-        match (self.bits, whole(data_type)) {
-            (Some(bits), Some(whole)) => match codec::decode(bytes, whole, order)? {
-                Value::Uint(raw) => Ok(bits.of(raw, data_type)),
-                _ => Err(Refusal::bad_data("bits are of a whole number")),
-            },
-            (None, _) => codec::decode(bytes, data_type, order),
-            (Some(_), None) => Err(Refusal::bad_data(format!("{data_type} has no bits"))),
-        }
-    }
-}
-
-impl Bits {
-    /// The value that these bits are: a bool says whether any is set, a signed number has its sign in the highest.
-    fn of(self, raw: u64, data_type: DataType) -> Value {
-        let count = u32::from(self.last - self.first) + 1;
-        let unused = 64 - count;
-        let high = raw >> self.first << unused;
-        match data_type {
-            DataType::Bool => Value::Bool(high != 0),
-            DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int48 | DataType::Int64 => {
-                Value::Int(high.cast_signed() >> unused)
-            }
-            _ => Value::Uint(high >> unused),
-        }
-    }
-}
-
-impl FromStr for Bits {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (first, last) = text.split_once("..").unwrap_or((text, text));
-        let bit = |digits: &str| {
-            let digits = Some(digits).filter(|digits| digits.bytes().all(|c| c.is_ascii_digit()))?;
-            digits.parse().ok().filter(|bit| *bit < 64)
-        };
-        match (bit(first), bit(last)) {
-            (Some(first), Some(last)) if first <= last => Ok(Self { first, last }),
-            _ => Err(format!(
-                "{text:?} names no bits; write the lowest and the highest, such as \"4..11\", or one: \"7\""
-            )),
-        }
-    }
-}
-
-impl fmt::Display for Bits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.first == self.last { self.first.fmt(f) } else { write!(f, "{}..{}", self.first, self.last) }
-    }
-}
-
-/// The number without a sign that has as many bits; none for what is no whole number.
-fn whole(data_type: DataType) -> Option<DataType> {
-    match data_type {
-        DataType::Bool | DataType::Int8 | DataType::Uint8 => Some(DataType::Uint8),
-        DataType::Int16 | DataType::Uint16 => Some(DataType::Uint16),
-        DataType::Int32 | DataType::Uint32 => Some(DataType::Uint32),
-        DataType::Int48 | DataType::Uint48 => Some(DataType::Uint48),
-        DataType::Int64 | DataType::Uint64 => Some(DataType::Uint64),
-        DataType::Float16 | DataType::Float32 | DataType::Float64 | DataType::String | DataType::Bytes => None,
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use mapper_api::{ByteOrder, DataType, ErrorKind, Value};
+    use mapper_values::Place;
     use proptest::prelude::*;
 
-    use super::{Bits, Rule};
+    use super::Rule;
     use crate::formats::samples::bytes;
 
     fn rule(offset: usize, prefix: &str) -> Rule {
-        Rule { offset, prefix: bytes(prefix), ..Rule::default() }
+        Rule { place: Place { offset, bits: None }, prefix: bytes(prefix), length: None }
     }
 
     fn bits(text: &str) -> Rule {
-        Rule { bits: Some(text.parse().unwrap()), ..Rule::default() }
+        Rule { place: Place { offset: 0, bits: Some(text.parse().unwrap()) }, ..Rule::default() }
     }
 
     fn read(rule: &Rule, records: &[&str], data_type: DataType, size: Option<u16>) -> String {
@@ -229,17 +141,6 @@ mod tests {
     }
 
     #[test]
-    fn bits_are_written_as_people_count_them() {
-        for text in ["0", "7", "4..11", "0..63"] {
-            assert_eq!(text.parse::<Bits>().unwrap().to_string(), text);
-        }
-        assert_eq!("7..7".parse::<Bits>().unwrap().to_string(), "7");
-        for text in ["", "64", "11..4", "4..", "..4", "4-11", "+4", "4..=11", "300"] {
-            assert!(text.parse::<Bits>().unwrap_err().contains("\"4..11\""), "{text}");
-        }
-    }
-
-    #[test]
     fn what_cannot_be_is_said_before_anything_is_read() {
         let length = |length| Rule { length: Some(length), ..rule(2, "") };
         for (rule, data_type, size, expected) in [
@@ -281,8 +182,8 @@ mod tests {
             length in prop::option::of(0..24_usize),
         ) {
             let data_type = DataType::ALL[which];
-            let bits = bits.map(|(a, b)| Bits { first: a.min(b), last: a.max(b) });
-            let rule = Rule { offset, prefix: Vec::new(), length, bits };
+            let bits = bits.map(|(a, b)| format!("{}..{}", a.min(b), a.max(b)).parse().unwrap());
+            let rule = Rule { place: Place { offset, bits }, prefix: Vec::new(), length };
             if rule.check(data_type, Some(4)).is_ok() {
                 let read = |record: &[u8]| rule.read([record], data_type, ByteOrder::Cdab, Some(4));
                 let whole = read(&record);

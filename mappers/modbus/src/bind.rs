@@ -3,6 +3,7 @@
 use std::{net::Ipv6Addr, sync::Arc, time::Duration};
 
 use mapper_api::{At, BindError, ByteOrder, DataType, Point, PointId};
+use mapper_values::{Bits, DATE_TIME_SIZES};
 
 use crate::{
     config::{Address, Endpoint, Framing, Parity, Serial, Table},
@@ -44,8 +45,10 @@ pub(crate) struct Spot {
     pub count: u16,
     pub data_type: DataType,
     pub order: ByteOrder,
-    /// Length in bytes of a text; 0 for the other types.
+    /// Length in bytes of a type that has no width of its own; 0 for the others.
     pub size: u16,
+    /// Which bits of the number in its registers are the value, where not all are.
+    pub bits: Option<Bits>,
     pub readable: bool,
 }
 
@@ -270,20 +273,30 @@ fn spot(id: PointId, point: &Point<Address>, limits: Limits, errors: &mut Vec<Bi
         let message = "a string has ABCD (first character in the high byte) or BADC (in the low byte)";
         errors.push(BindError::config(At::Property(id), "order", message));
     }
-    let (table, start) = place?;
-    let count = match point.data_type {
-        DataType::Bool => 1,
-        DataType::String => size.div_ceil(2),
-        other => other.width().unwrap_or(2).div_ceil(2),
+    let fits = match point.data_type {
+        DataType::Bcd => size.is_multiple_of(2) && (2..=8).contains(&size),
+        DataType::DateTime => DATE_TIME_SIZES.contains(&size),
+        _ => true,
     };
+    if !fits {
+        let accepted = if point.data_type == DataType::Bcd { "2, 4, 6 or 8" } else { "4, 6, 7 or 8" };
+        let message = format!("a {} in registers has {accepted} bytes; got {size}", point.data_type);
+        errors.push(BindError::config(At::Property(id), "size", message));
+    }
+    let (table, start) = place?;
+    let count = point.data_type.width().unwrap_or(size.max(1)).div_ceil(2);
+    let bits = bits(id, point, table, count, errors);
     let mut refuse = |at, path: &str, message: String| errors.push(BindError::config(at, path, message));
     let is_bool = point.data_type == DataType::Bool;
     if table.is_bits() && !is_bool {
         let message = format!("{} holds bits: type bool; {} needs a register table", table.name(), point.data_type);
         refuse(At::Property(id), "type", message);
     }
-    if !table.is_bits() && is_bool {
-        let message = format!("{} holds numbers; bool lives in coil or discreteInput, here take uint16", table.name());
+    if !table.is_bits() && is_bool && point.address.bits.is_none() {
+        let message = format!(
+            "{} holds numbers; give bits: \"0\" for a bool that is one bit of it, or take uint16",
+            table.name()
+        );
         refuse(At::Property(id), "type", message);
     }
     if point.access.can_write() && !table.is_writable() {
@@ -306,9 +319,30 @@ fn spot(id: PointId, point: &Point<Address>, limits: Limits, errors: &mut Vec<Bi
         count,
         data_type: point.data_type,
         order: point.order,
-        size: if is_text { size } else { 0 },
+        size: if point.data_type.width().is_none() { size } else { 0 },
+        bits,
         readable: point.access.can_read(),
     })
+}
+
+/// The bits of a register that are meant, if not all are.
+fn bits(id: PointId, point: &Point<Address>, table: Table, count: u16, errors: &mut Vec<BindError>) -> Option<Bits> {
+    let text = point.address.bits.as_deref()?;
+    let mut refuse = |message: String| errors.push(BindError::config(At::Address(id), "bits", message));
+    if table.is_bits() {
+        refuse(format!("{} holds single bits, of which there is none to choose; leave it out", table.name()));
+    }
+    if point.access.can_write() {
+        refuse("can only be read, as a register is written whole: take access read, or the whole register".into());
+    }
+    match text.parse::<Bits>() {
+        Err(message) => refuse(message),
+        Ok(bits) => match bits.check(point.data_type, 2 * usize::from(count)) {
+            Err(message) => refuse(message),
+            Ok(()) => return Some(bits),
+        },
+    }
+    None
 }
 
 fn place(id: PointId, address: &Address, errors: &mut Vec<BindError>) -> Option<(Table, u16)> {

@@ -66,14 +66,15 @@ fn every_mistake_of_an_endpoint_is_told_with_what_is_accepted() {
 #[test]
 fn every_mistake_of_a_property_is_told_with_what_is_accepted() {
     use Access::{Read, ReadWrite};
-    use DataType::{Bool, Float32, Int8, String, Uint16};
+    use DataType::{Bcd, Bool, DateTime, Float32, Int8, String, Uint16};
+    let bits = |bits: &str| json!({ "table": "holdingRegister", "register": 0, "bits": bits });
     let holding = |register: i64| json!({ "table": "holdingRegister", "register": register });
     for (address, data_type, access, size, told) in [
         (holding(70_000), Uint16, Read, None, "address.register: 70000 is not in 0..65535"),
         (holding(-1), Uint16, Read, None, "address.register: -1 is not in 0..65535"),
         (holding(65_535), Float32, Read, None, "address.register: 2 registers from 65535 reach past 65535"),
         (holding(0), Int8, Read, None, "property.type: modbus cannot have type int8"),
-        (holding(0), Bool, Read, None, "property.type: holdingRegister holds numbers; bool lives in coil"),
+        (holding(0), Bool, Read, None, "property.type: holdingRegister holds numbers; give bits: \"0\""),
         (holding(0), String, Read, None, "property.size: a string needs its length in bytes, 1 to 250"),
         (holding(0), String, ReadWrite, Some(247), "property.size: a string needs its length in bytes, 1 to 246"),
         (json!({ "table": "coil", "register": 1 }), Uint16, Read, None, "property.type: coil holds bits"),
@@ -88,6 +89,15 @@ fn every_mistake_of_a_property_is_told_with_what_is_accepted() {
         (json!({ "reference": "465537" }), Uint16, Read, None, "runs from 1 to 65536"),
         (json!({ "reference": "20001" }), Uint16, Read, None, "0, 1, 3 or 4 name a table"),
         (json!({ "reference": 40001 }), Uint16, Read, None, "expected a string"),
+        (bits("0"), Bool, ReadWrite, None, "address.bits: can only be read, as a register is written whole"),
+        (bits("16"), Bool, Read, None, "address.bits: 16 reach past bool; its last bit is 15"),
+        (bits("0..15"), Float32, Read, None, "address.bits: are of a whole number or a bool; float32 has none"),
+        (bits("3..1"), Uint16, Read, None, "address.bits: \"3..1\" names no bits"),
+        (json!({ "reference": "00001", "bits": "0" }), Bool, Read, None, "address.bits: coil holds single bits"),
+        (holding(0), Bcd, Read, Some(3), "property.size: a bcd in registers has 2, 4, 6 or 8 bytes; got 3"),
+        (holding(0), Bcd, Read, None, "property.size: a bcd in registers has 2, 4, 6 or 8 bytes; got 0"),
+        (holding(0), DateTime, Read, Some(5), "property.size: a dateTime in registers has 4, 6, 7 or 8 bytes; got 5"),
+        (holding(65_533), DateTime, Read, Some(7), "address.register: 4 registers from 65533 reach past 65535"),
     ] {
         let found = errors(&good_endpoint(), &address, data_type, access, size);
         assert!(found.iter().any(|e| e.contains(told)), "{address} {data_type}: {found:?}, not {told}");

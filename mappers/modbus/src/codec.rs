@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use mapper_api::{ByteOrder, DataType, Decoded, Refusal, Value};
+use mapper_api::{ByteOrder, Decoded, Refusal, Value};
 use mapper_values::codec;
 
 use crate::{
@@ -43,16 +43,19 @@ const MOST: usize = 250;
 
 fn from_words(words: &[u16], spot: &Spot) -> Result<Value, Refusal> {
     let mut buffer = [0_u8; MOST];
-    let low_byte_first = spot.data_type == DataType::String && spot.order == ByteOrder::Badc;
     for (pair, word) in buffer.chunks_exact_mut(2).zip(words) {
-        pair.copy_from_slice(&if low_byte_first { word.to_le_bytes() } else { word.to_be_bytes() });
+        pair.copy_from_slice(&word.to_be_bytes());
     }
-    if spot.data_type == DataType::String {
-        // The bytes of each register are in order by now, so that an odd size cuts off the right one.
-        codec::decode(&buffer[..MOST.min(spot.size.into())], spot.data_type, ByteOrder::Abcd)
-    } else {
-        codec::decode(&buffer[..MOST.min(2 * words.len())], spot.data_type, spot.order)
+    let bytes = &mut buffer[..MOST.min(2 * words.len())];
+    if let Some(bits) = spot.bits {
+        return Ok(bits.of(bytes, spot.data_type, spot.order));
     }
+    if spot.size == 0 {
+        return codec::decode(bytes, spot.data_type, spot.order);
+    }
+    // Whole registers are put in order first, so that an odd size cuts off the right byte.
+    codec::arrange(bytes, spot.order);
+    codec::decode(&bytes[..bytes.len().min(spot.size.into())], spot.data_type, ByteOrder::Abcd)
 }
 
 /// The registers to write for a raw value.
@@ -60,15 +63,14 @@ fn from_words(words: &[u16], spot: &Spot) -> Result<Value, Refusal> {
 /// # Errors
 /// A value that has no form of the point's type and size.
 pub(crate) fn encode(value: &Value, spot: &Spot) -> Result<Vec<u16>, Refusal> {
-    let is_text = spot.data_type == DataType::String;
-    let order = if is_text { ByteOrder::Abcd } else { spot.order };
-    let bytes = codec::encode(value, spot.data_type, order, is_text.then_some(spot.size))?;
-    let low_byte_first = is_text && spot.order == ByteOrder::Badc;
-    let word = |pair: &[u8]| {
-        let pair = [pair[0], pair.get(1).copied().unwrap_or(0)];
-        if low_byte_first { u16::from_le_bytes(pair) } else { u16::from_be_bytes(pair) }
-    };
-    Ok(bytes.chunks(2).map(word).collect())
+    let sized = spot.size > 0;
+    let order = if sized { ByteOrder::Abcd } else { spot.order };
+    let mut bytes = codec::encode(value, spot.data_type, order, sized.then_some(spot.size))?;
+    if sized {
+        bytes.resize(2 * usize::from(spot.count), 0);
+        codec::arrange(&mut bytes, spot.order);
+    }
+    Ok(bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect())
 }
 
 /// The name of an exception code (Modbus Application Protocol V1.1b3, chapter 7).

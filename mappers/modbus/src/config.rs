@@ -4,7 +4,7 @@
 //! Numbers are wider here than on the wire, so that a number out of range is refused with the range, not with a
 //! parser's words.
 
-use mapper_values::Duration;
+use mapper_values::{BITS, Duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -110,6 +110,11 @@ pub struct Address {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^[0134][0-9]{4,5}$"))]
     pub reference: Option<String>,
+    /// With a table of registers: which bits of the number there are the value, the lowest being 0: `"4..11"`, or `"7"`
+    /// for one. A bool says whether any of them is set. Such a property can only be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 6), regex(pattern = BITS))]
+    pub bits: Option<String>,
 }
 
 /// One of the four tables of a Modbus device: coils (function codes 1, 5, 15) and discrete inputs (2) are bits, holding

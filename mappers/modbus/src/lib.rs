@@ -56,13 +56,17 @@ impl Protocol for Modbus {
                 DataType::Bool,
                 DataType::Int16,
                 DataType::Int32,
+                DataType::Int48,
                 DataType::Int64,
                 DataType::Uint16,
                 DataType::Uint32,
+                DataType::Uint48,
                 DataType::Uint64,
                 DataType::Float32,
                 DataType::Float64,
                 DataType::String,
+                DataType::Bcd,
+                DataType::DateTime,
             ],
         }
     }

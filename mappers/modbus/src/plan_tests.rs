@@ -13,7 +13,7 @@ use crate::{
 fn bound(more: &str, points: &[(Table, i64, DataType, Option<u16>)]) -> Bound {
     let endpoint = serde_json::from_str(&format!(r#"{{ "tcp": "h", "unit": 3 {more} }}"#)).unwrap();
     let point = |(table, register, data_type, size): &(Table, i64, DataType, Option<u16>)| Point {
-        address: Address { table: Some(*table), register: Some(*register), reference: None },
+        address: Address { table: Some(*table), register: Some(*register), ..Address::default() },
         data_type: *data_type,
         order: ByteOrder::Abcd,
         size: *size,

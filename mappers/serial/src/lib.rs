@@ -7,5 +7,7 @@ pub mod check;
 pub mod config;
 pub mod frame;
 pub mod language;
+pub mod message;
 pub mod octets;
 mod probe;
+mod template;

@@ -2,38 +2,40 @@
 
 use mapper_api::{ByteOrder, DataType, Refusal, Value};
 
+use crate::date_time;
+
+/// The most bytes of a `bcd`: sixteen digits.
+const MOST_BCD: usize = 8;
+
 /// Decodes the bytes of one value, as they came off the wire.
 ///
 /// A text ends at its first NUL; trailing spaces are dropped. A floating-point NaN or infinity decodes as such: the
-/// core tells the subscriber that it is no number.
+/// core tells the subscriber that it is no number. A `bcd` has two decimal digits a byte, a `dateTime` one of the forms
+/// by its length: 4 bytes (seconds since 1970), 8 (milliseconds), 7 (CP56Time2a, as IEC 60870-5-4 orders its bytes) or 6
+/// (year - 2000 to second, a byte each).
 ///
 /// # Errors
-/// [`mapper_api::ErrorKind::BadData`] when the length does not fit the type, or a text is not UTF-8.
+/// [`mapper_api::ErrorKind::BadData`] when the length does not fit the type, a text is not UTF-8, a digit is none or a time
+/// is none. The last two tell the bytes, most significant first.
 pub fn decode(bytes: &[u8], data_type: DataType, order: ByteOrder) -> Result<Value, Refusal> {
     if let Some(width) = data_type.width()
         && bytes.len() != usize::from(width)
     {
         return Err(Refusal::bad_data(format!("{data_type} takes {width} bytes, got {}", bytes.len())));
     }
-    let mut buffer = [0_u8; 8];
-    let be = |buffer: &mut [u8; 8]| {
-        let start = 8 - bytes.len();
-        buffer[start..].copy_from_slice(bytes);
-        reorder(&mut buffer[start..], order);
-        u64::from_be_bytes(*buffer)
-    };
+    let be = || whole(bytes, order);
     Ok(match data_type {
         DataType::Bool => Value::Bool(bytes[0] != 0),
         DataType::Uint8 | DataType::Uint16 | DataType::Uint32 | DataType::Uint48 | DataType::Uint64 => {
-            Value::Uint(be(&mut buffer))
+            Value::Uint(be())
         }
         DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int48 | DataType::Int64 => {
             let unused = 64 - 8 * bytes.len();
-            Value::Int((be(&mut buffer) << unused).cast_signed() >> unused)
+            Value::Int((be() << unused).cast_signed() >> unused)
         }
-        DataType::Float16 => Value::Float32(half_to_single(low_16(be(&mut buffer)))),
-        DataType::Float32 => Value::Float32(f32::from_bits(low_32(be(&mut buffer)))),
-        DataType::Float64 => Value::Float64(f64::from_bits(be(&mut buffer))),
+        DataType::Float16 => Value::Float32(half_to_single(low_16(be()))),
+        DataType::Float32 => Value::Float32(f32::from_bits(low_32(be()))),
+        DataType::Float64 => Value::Float64(f64::from_bits(be())),
         DataType::String => {
             let mut text = bytes.to_vec();
             reorder_text(&mut text, order);
@@ -46,10 +48,65 @@ pub fn decode(bytes: &[u8], data_type: DataType, order: ByteOrder) -> Result<Val
             reorder_text(&mut raw, order);
             Value::Bytes(raw)
         }
+        DataType::Bcd | DataType::DateTime => {
+            let mut raw = bytes.to_vec();
+            sized(data_type, raw.len(), order)
+                .and_then(|()| {
+                    arrange(&mut raw, order);
+                    if data_type == DataType::Bcd {
+                        digits(&raw).map(Value::Uint)
+                    } else {
+                        date_time::decode(&raw).map(Value::Text)
+                    }
+                })
+                .map_err(|message| Refusal::bad_data(message).with_raw(format!("0x{}", Value::Bytes(raw))))?
+        }
     })
 }
 
-/// Encodes a raw value; `size` is the length in bytes of a text or of bytes, which are filled up with NUL.
+/// The whole number without a sign that stands in at most eight bytes; of more, in the first eight.
+pub(crate) fn whole(bytes: &[u8], order: ByteOrder) -> u64 {
+    let bytes = &bytes[..bytes.len().min(8)];
+    let mut buffer = [0_u8; 8];
+    let start = 8 - bytes.len();
+    buffer[start..].copy_from_slice(bytes);
+    arrange(&mut buffer[start..], order);
+    u64::from_be_bytes(buffer)
+}
+
+/// Whether a `bcd` or `dateTime` can have this length, in this order.
+fn sized(data_type: DataType, length: usize, order: ByteOrder) -> Result<(), String> {
+    if data_type == DataType::Bcd && !(1..=MOST_BCD).contains(&length) {
+        return Err(format!("bcd takes 1 to {MOST_BCD} bytes, got {length}"));
+    }
+    if !length.is_multiple_of(2) && length > 1 && matches!(order, ByteOrder::Badc | ByteOrder::Cdab) {
+        return Err(format!("{length} bytes have no words to exchange"));
+    }
+    Ok(())
+}
+
+/// The number that packed decimal digits are.
+fn digits(bytes: &[u8]) -> Result<u64, String> {
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]).try_fold(0, |number, digit| match digit {
+        0..=9 => Ok(10 * number + u64::from(digit)),
+        _ => Err("is no decimal number: a digit is above 9".to_owned()),
+    })
+}
+
+/// The packed decimal digits of a number.
+fn to_digits(number: u64, width: usize) -> Result<Vec<u8>, String> {
+    let mut rest = number;
+    let mut bytes = vec![0; width];
+    for byte in bytes.iter_mut().rev() {
+        let [low, high] = [rest % 10, rest / 10 % 10].map(|digit| u8::try_from(digit).expect("a digit is below 10"));
+        *byte = high << 4 | low;
+        rest /= 100;
+    }
+    if rest == 0 { Ok(bytes) } else { Err(format!("{number} has more than {} digits", 2 * width)) }
+}
+
+/// Encodes a raw value; `size` is the length in bytes of a text or of bytes, which are filled up with NUL, or of a `bcd` or
+/// a `dateTime`.
 ///
 /// # Errors
 /// [`mapper_api::ErrorKind::Rejected`] when the value has no form of that type and size.
@@ -66,8 +123,15 @@ pub fn encode(value: &Value, data_type: DataType, order: ByteOrder, size: Option
     };
     let number = |bits: u64| {
         let mut bytes = bits.to_be_bytes()[8 - width..].to_vec();
-        reorder(&mut bytes, order);
+        arrange(&mut bytes, order);
         Ok(bytes)
+    };
+    let exact = |bytes: Result<Vec<u8>, String>| {
+        let arranged = sized(data_type, width, order).and(bytes).map(|mut bytes| {
+            arrange(&mut bytes, order);
+            bytes
+        });
+        arranged.map_err(Refusal::rejected)
     };
     let bits = 8 * u32::from(data_type.width().unwrap_or(0));
     match (data_type, value) {
@@ -86,12 +150,15 @@ pub fn encode(value: &Value, data_type: DataType, order: ByteOrder, size: Option
         (DataType::Float64, Value::Float64(v)) => number(v.to_bits()),
         (DataType::String, Value::Text(v)) => fit(v.as_bytes()),
         (DataType::Bytes, Value::Bytes(v)) => fit(v),
+        (DataType::Bcd, Value::Uint(v)) => exact(to_digits(*v, width)),
+        (DataType::DateTime, Value::Text(v)) => exact(date_time::encode(v, width)),
         _ => Err(Refusal::rejected(format!("{value} has no form as {data_type}"))),
     }
 }
 
-/// The same permutation leads from the wire to big endian and back.
-fn reorder(bytes: &mut [u8], order: ByteOrder) {
+/// Brings bytes from the wire into the order most significant first, and back: the same permutation does both, but for an
+/// odd number of them whose words are to be exchanged.
+pub fn arrange(bytes: &mut [u8], order: ByteOrder) {
     match order {
         ByteOrder::Abcd => {}
         ByteOrder::Dcba => bytes.reverse(),
@@ -169,7 +236,7 @@ mod tests {
 
     #[test]
     fn every_order_of_every_width() {
-        let table: [(&[u8], DataType, ByteOrder, Value); 13] = [
+        let table: [(&[u8], DataType, ByteOrder, Value); 21] = [
             (&[0x12, 0x34], DataType::Uint16, Abcd, 0x1234_u16.into()),
             (&[0x12, 0x34], DataType::Uint16, Cdab, 0x1234_u16.into()),
             (&[0x34, 0x12], DataType::Uint16, Badc, 0x1234_u16.into()),
@@ -183,6 +250,14 @@ mod tests {
             (&[5, 6, 3, 4, 1, 2], DataType::Uint48, Cdab, 0x0102_0304_0506_u64.into()),
             (b"bAc\0", DataType::String, Badc, "Ab".into()),
             (b"Ab  ", DataType::String, Abcd, "Ab".into()),
+            (&[0x09], DataType::Bcd, Cdab, 9_u8.into()),
+            (&[0x12, 0x34, 0x56], DataType::Bcd, Abcd, 123_456_u32.into()),
+            (&[0x56, 0x34, 0x12], DataType::Bcd, Dcba, 123_456_u32.into()),
+            (&[0x56, 0x78, 0x12, 0x34], DataType::Bcd, Cdab, 12_345_678_u32.into()),
+            (&[0x99; 8], DataType::Bcd, Badc, 9_999_999_999_999_999_u64.into()),
+            (&[0x65, 0x53, 0xf1, 0x00], DataType::DateTime, Abcd, "2023-11-14T22:13:20Z".into()),
+            (&[0xf1, 0x00, 0x65, 0x53], DataType::DateTime, Cdab, "2023-11-14T22:13:20Z".into()),
+            (&[23, 11, 14, 22, 13, 0x4e, 0x20], DataType::DateTime, Dcba, "2023-11-14T22:13:20Z".into()),
         ];
         for (bytes, data_type, order, value) in table {
             assert_eq!(decode(bytes, data_type, order).unwrap(), value, "{bytes:02x?} {data_type} {order:?}");
@@ -206,6 +281,28 @@ mod tests {
         assert!(encode(&Value::Int(-32_769), DataType::Int16, Abcd, None).is_err());
         assert!(encode(&"abc".into(), DataType::String, Abcd, Some(2)).is_err());
         assert!(encode(&1.5_f64.into(), DataType::Uint16, Abcd, None).is_err());
+        for (bytes, data_type, order, told) in [
+            (&[0x12, 0x3a][..], DataType::Bcd, Abcd, "above 9"),
+            (&[0x12, 0x34, 0x56], DataType::Bcd, Cdab, "no words"),
+            (&[], DataType::Bcd, Abcd, "1 to 8 bytes"),
+            (&[0; 9], DataType::Bcd, Abcd, "1 to 8 bytes"),
+            (&[0; 5], DataType::DateTime, Abcd, "4, 6, 7 or 8 bytes"),
+            (&[0; 7], DataType::DateTime, Badc, "no words"),
+        ] {
+            let refusal = decode(bytes, data_type, order).unwrap_err();
+            assert!(refusal.detail.contains(told), "{data_type} {order:?}: {refusal}");
+        }
+        assert_eq!(decode(&[0xff, 0x12], DataType::Bcd, Dcba).unwrap_err().raw.as_deref(), Some("0x12ff"));
+        for (value, data_type, size, told) in [
+            (Value::Uint(100), DataType::Bcd, Some(1), "more than 2 digits"),
+            (Value::Uint(1), DataType::Bcd, None, "1 to 8 bytes"),
+            (Value::Int(-1), DataType::Bcd, Some(1), "no form as bcd"),
+            ("2023-11-14T22:13:20Z".into(), DataType::DateTime, None, "4, 6, 7 or 8 bytes"),
+            ("2023-11-14T22:13:20Z".into(), DataType::DateTime, Some(5), "4, 6, 7 or 8 bytes"),
+        ] {
+            let refusal = encode(&value, data_type, Abcd, size).unwrap_err();
+            assert!(refusal.detail.contains(told), "{value} {size:?}: {refusal}");
+        }
     }
 
     #[test]
@@ -242,6 +339,15 @@ mod tests {
                 let twice = decode(&again, data_type, order).unwrap();
                 prop_assert_eq!(format!("{value:?}"), format!("{twice:?}"));
             }
+        }
+
+        #[test]
+        fn digits_read_back(number in 0..10_000_000_000_000_000_u64, size in 1..=8_u16, order in orders()) {
+            let number = number % 10_u64.pow(2 * u32::from(size));
+            let order = if size % 2 == 1 && matches!(order, Badc | Cdab) { Dcba } else { order };
+            let bytes = encode(&Value::Uint(number), DataType::Bcd, order, Some(size)).unwrap();
+            prop_assert_eq!(bytes.len(), usize::from(size));
+            prop_assert_eq!(decode(&bytes, DataType::Bcd, order).unwrap(), Value::Uint(number));
         }
 
         #[test]

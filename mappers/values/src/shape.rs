@@ -1,10 +1,15 @@
-//! Between the raw value and the value people see: scale, offset, labels. Pure.
+//! Between the raw value and the value people see: scale, offset, labels, and raw values that mean "none". Pure.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use mapper_api::{DataType, Refusal, Value};
 
-/// value = raw x scale + offset, or the label of the raw value.
+use crate::{
+    date_time,
+    sentinel::{MOST_SENTINELS, Sentinel},
+};
+
+/// value = raw x scale + offset, or the label of the raw value; unless the raw value means that there is none.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shape {
     scale: f64,
@@ -13,6 +18,7 @@ pub struct Shape {
     /// come out as people write them: 3 x 0.1 is 0.3, not 0.30000000000000004.
     decimal: Option<Decimal>,
     labels: Option<Arc<BTreeMap<i64, String>>>,
+    invalid: Option<Arc<[Sentinel]>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,7 +38,7 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 
 impl Default for Shape {
     fn default() -> Self {
-        Self { scale: 1.0, offset: 0.0, decimal: None, labels: None }
+        Self { scale: 1.0, offset: 0.0, decimal: None, labels: None, invalid: None }
     }
 }
 
@@ -50,7 +56,7 @@ impl Shape {
         let plain = scale == 1.0 && offset == 0.0;
         if labels.is_empty() {
             let decimal = if plain { None } else { Decimal::new(scale, offset) };
-            return Ok(Self { scale, offset, decimal, labels: None });
+            return Ok(Self { scale, offset, decimal, ..Self::default() });
         }
         if !plain {
             return Err(ShapeError("labels name raw values; a property with labels has no scale or offset".into()));
@@ -73,6 +79,25 @@ impl Shape {
         Ok(Self { labels: Some(Arc::new(named)), ..Self::default() })
     }
 
+    /// The same, where these raw values of that type mean that there is no value: each a number, true, false or a text.
+    /// `0x` and hexadecimal digits stand for the bits of a whole number; a text that is no value of the type is one that
+    /// the device gives instead.
+    ///
+    /// # Errors
+    /// More than [`MOST_SENTINELS`], and one that can never come.
+    pub fn with_invalid(self, invalid: &[Value], data_type: DataType) -> Result<Self, ShapeError> {
+        if invalid.len() > MOST_SENTINELS {
+            return Err(ShapeError(format!("has {} raw values; at most {MOST_SENTINELS} are accepted", invalid.len())));
+        }
+        let invalid: Vec<_> =
+            invalid.iter().map(|raw| Sentinel::new(raw, data_type)).collect::<Result<_, _>>().map_err(ShapeError)?;
+        Ok(Self { invalid: (!invalid.is_empty()).then(|| invalid.into()), ..self })
+    }
+
+    fn invalid(&self) -> impl Iterator<Item = &Sentinel> {
+        self.invalid.iter().flat_map(|all| all.iter())
+    }
+
     /// Whether values differ from raw values.
     pub fn is_plain(&self) -> bool {
         self.labels.is_none() && !self.is_scaled()
@@ -89,11 +114,29 @@ impl Shape {
         self.labels.as_deref()
     }
 
+    /// The value that people see of what a mapper decoded.
+    ///
+    /// # Errors
+    /// The mapper's, or as for [`Self::value`]; what stands instead of a value and means that there is none is
+    /// [`mapper_api::ErrorKind::NotAvailable`].
+    pub fn seen(&self, decoded: Result<Value, Refusal>) -> Result<Value, Refusal> {
+        decoded.and_then(|raw| self.value(raw)).map_err(|refusal| match &refusal.raw {
+            Some(raw) if self.invalid().any(|sentinel| sentinel.explains(&refusal)) => {
+                Refusal::not_available(raw.to_string())
+            }
+            _ => refusal,
+        })
+    }
+
     /// The value that people see.
     ///
     /// # Errors
-    /// [`mapper_api::ErrorKind::BadData`] for NaN and infinity, and for a raw value without a label.
+    /// [`mapper_api::ErrorKind::NotAvailable`] for a raw value that means that there is none; [`mapper_api::ErrorKind::BadData`] for NaN and
+    /// infinity, and for a raw value without a label.
     pub fn value(&self, raw: Value) -> Result<Value, Refusal> {
+        if self.invalid().any(|sentinel| sentinel.is(&raw)) {
+            return Err(Refusal::not_available(raw.to_string()));
+        }
         if let Some(labels) = &self.labels {
             let name = whole(&raw).and_then(|raw| labels.get(&raw));
             return name
@@ -122,8 +165,16 @@ impl Shape {
     /// nearest, never truncates.
     ///
     /// # Errors
-    /// What the type cannot hold, with what it can.
+    /// What the type cannot hold, with what it can; a raw value that means that there is none.
     pub fn raw(&self, value: &Value, data_type: DataType) -> Result<Value, ShapeError> {
+        let raw = self.encoded(value, data_type)?;
+        if self.invalid().any(|sentinel| sentinel.is(&raw)) {
+            return Err(ShapeError(format!("{value} cannot be written: the raw value {raw} means that there is none")));
+        }
+        Ok(raw)
+    }
+
+    fn encoded(&self, value: &Value, data_type: DataType) -> Result<Value, ShapeError> {
         let refuse = |accepts: &str| Err(ShapeError(format!("{value} cannot be written as {data_type}; {accepts}")));
         if let Some(labels) = &self.labels {
             let Some((raw, _)) = labels.iter().find(|(_, name)| matches!(value, Value::Text(v) if v == *name)) else {
@@ -146,6 +197,13 @@ impl Shape {
                     Value::Text(v) => Ok(Value::Text(v.clone())),
                     _ => refuse("write a text in quotes"),
                 };
+            }
+            DataType::DateTime => {
+                let time = if let Value::Text(v) = value { date_time::canonical(v) } else { None };
+                return time.map_or_else(
+                    || refuse("write a time of RFC 3339, to the millisecond: \"2026-01-31T12:00:00Z\""),
+                    |time| Ok(Value::Text(time)),
+                );
             }
             DataType::Bytes => {
                 return match value {
@@ -174,6 +232,8 @@ impl Shape {
             DataType::Uint8 | DataType::Uint16 | DataType::Uint32 | DataType::Uint48 | DataType::Uint64 => {
                 (0, (1_i128 << width) - 1)
             }
+            // Sixteen digits; fewer where the size is less than eight bytes, which whoever encodes it knows.
+            DataType::Bcd => (0, 9_999_999_999_999_999),
         };
         let exact = if self.is_scaled() { None } else { whole_wide(value) };
         #[allow(clippy::cast_possible_truncation)] // saturates, and the range is checked next
@@ -249,7 +309,7 @@ fn hexadecimal(text: &str) -> Option<Vec<u8>> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use mapper_api::{DataType, Value};
+    use mapper_api::{DataType, ErrorKind, Refusal, Value};
 
     use super::Shape;
 
@@ -294,6 +354,9 @@ mod tests {
             (Value::Text("on".into()), DataType::Bool, "true or false"),
             (Value::Bool(true), DataType::String, "in quotes"),
             (Value::Text("0".into()), DataType::Bytes, "hexadecimal"),
+            (Value::Int(-1), DataType::Bcd, "0 to 9999999999999999"),
+            (Value::Text("noon".into()), DataType::DateTime, "RFC 3339"),
+            (Value::Int(0), DataType::DateTime, "RFC 3339"),
         ] {
             let error = plain.raw(&value, data_type).unwrap_err().to_string();
             assert!(error.contains(accepts), "{error}");
@@ -319,6 +382,48 @@ mod tests {
         assert!(shape.value(Value::Uint(7)).unwrap_err().detail.contains("no label"));
         assert!(shape.raw(&"auto".into(), DataType::Uint16).unwrap_err().to_string().contains("off, on"));
         assert!(Shape::new(0.1, 0.0, &names).is_err());
+    }
+
+    #[test]
+    fn decimal_digits_scale_and_times_have_one_form() {
+        let tenth = scaled(0.1, 0.0);
+        assert_eq!(tenth.value(Value::Uint(1234)).unwrap().to_string(), "123.4");
+        assert_eq!(tenth.raw(&Value::Float64(123.4), DataType::Bcd).unwrap(), Value::Uint(1234));
+        let time = Value::Text("2024-02-29T12:00:00.000+02:00".into());
+        assert_eq!(Shape::default().raw(&time, DataType::DateTime).unwrap(), "2024-02-29T10:00:00Z".into());
+    }
+
+    #[test]
+    fn a_raw_value_that_means_none_is_none_before_scale_and_labels() {
+        let invalid = |shape: Shape, invalid: &[Value], data_type| shape.with_invalid(invalid, data_type).unwrap();
+        let names = BTreeMap::from([("0".to_owned(), "off".to_owned())]);
+        let labelled = Shape::new(1.0, 0.0, &names).unwrap();
+        for (shape, raw) in [
+            (invalid(scaled(0.1, -40.0), &["0x8000".into()], DataType::Int16), Value::Int(-32_768)),
+            (invalid(labelled, &[Value::Int(255)], DataType::Uint8), Value::Uint(255)),
+            (invalid(Shape::default(), &["----".into()], DataType::String), "----".into()),
+            (invalid(Shape::default(), &[Value::Float64(-9999.0)], DataType::Float32), Value::Float32(-9999.0)),
+        ] {
+            let refusal = shape.value(raw.clone()).unwrap_err();
+            assert_eq!((refusal.kind, refusal.detail.as_ref()), (ErrorKind::NotAvailable, &*raw.to_string()));
+            assert_eq!(shape.seen(Ok(raw)), Err(refusal));
+        }
+        let tenth = invalid(scaled(0.1, 0.0), &[Value::Int(65_535)], DataType::Uint16);
+        assert_eq!(tenth.value(Value::Uint(1234)).unwrap().to_string(), "123.4");
+        let error = tenth.raw(&Value::Float64(6553.5), DataType::Uint16).unwrap_err().to_string();
+        assert!(error.contains("the raw value 65535 means that there is none"), "{error}");
+        assert!(Shape::default().with_invalid(&vec![Value::Int(1); 9], DataType::Uint8).is_err());
+    }
+
+    #[test]
+    fn a_text_instead_of_a_number_may_mean_none() {
+        let shape = Shape::default().with_invalid(&["----".into()], DataType::Float32).unwrap();
+        let other = Refusal::bad_data("is no number").with_raw("E-01");
+        assert_eq!(shape.seen(Err(other.clone())), Err(other));
+        let none = Refusal::bad_data("is no number").with_raw("----");
+        assert_eq!(shape.seen(Err(none)), Err(Refusal::not_available("----")));
+        let nan = shape.seen(Ok(f32::NAN.into())).unwrap_err();
+        assert_eq!((nan.kind, nan.detail.as_ref()), (ErrorKind::BadData, "notANumber"));
     }
 
     #[test]

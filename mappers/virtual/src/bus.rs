@@ -62,7 +62,7 @@ impl Table {
         let at = self.opened.elapsed();
         let signalled = &spec.points[usize::from(point)];
         let cell = self.cell(spec, point);
-        let result = sample(&signalled.signal, signalled.data_type, at, cell);
+        let result = sample(&signalled.signal, signalled.data_type, signalled.size, at, cell);
         cell.readings += 1;
         Decoded { point, result }
     }

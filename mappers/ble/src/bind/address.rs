@@ -1,6 +1,7 @@
 //! From the address of one property to where its value is found. Pure.
 
 use mapper_api::{At, BindError, ByteOrder, DataType, Point, PointId};
+use mapper_values::{Bits, Place};
 use uuid::Uuid;
 
 use super::{Datum, Part, Source, uuid};
@@ -12,7 +13,7 @@ use crate::{
         names::{self, Kind},
     },
     radio::{Spot, WriteKind},
-    rule::{Bits, Rule},
+    rule::Rule,
     secrets::hexadecimal,
 };
 
@@ -121,15 +122,15 @@ impl Check<'_> {
 
     /// A type that holds each value of this kind as it is.
     fn kind(&mut self, name: &names::Name) {
-        use DataType::{Bool, Bytes, Float16, Float32, Float64, String};
+        use DataType::{Bool, Bytes, String};
         let data_type = self.point.data_type;
-        let float = matches!(data_type, Float16 | Float32 | Float64);
+        let (float, integer) = (data_type.is_number() && !data_type.is_whole(), is_integer(data_type));
         let (fits, what, accepted) = match name.kind {
-            Kind::Bool => (data_type == Bool || data_type.is_number() && !float, "true or false", "bool"),
-            Kind::Whole => (data_type.is_number(), "a whole number", "an integer type"),
+            Kind::Bool => (data_type == Bool || integer, "true or false", "bool"),
+            Kind::Whole => (float || integer, "a whole number", "an integer type"),
             // Most of them are whole in some formats; one that is not is refused when it comes. These never are.
             Kind::Number => {
-                let whole = data_type.is_number() && !matches!(name.unit, "°C" | "V");
+                let whole = integer && !matches!(name.unit, "°C" | "V");
                 (float || whole, "a number with decimals", "float32")
             }
             Kind::Text => (data_type == String, "a text", "string"),
@@ -152,7 +153,7 @@ impl Check<'_> {
 
     fn radio(&mut self, figure: Figure) -> Source {
         self.own_order();
-        if !self.point.data_type.is_number() {
+        if !self.point.data_type.is_number() || self.point.data_type == DataType::Bcd {
             let message = format!("{} cannot hold a number of dBm; int8 would be accepted", self.point.data_type);
             self.refuse_property("type", message);
         }
@@ -202,8 +203,8 @@ impl Check<'_> {
                 self.refuse("characteristic.field", message);
             }
             let rule = self.rule_within("characteristic", MOST_IN_CHARACTERISTIC, at.offset, at.bits.as_ref())?;
-            if self.point.access.can_write() && (rule.offset != 0 || rule.bits.is_some()) {
-                let key = if rule.bits.is_some() { "characteristic.bits" } else { "characteristic.offset" };
+            if self.point.access.can_write() && (rule.place != Place::default()) {
+                let key = if rule.place.bits.is_some() { "characteristic.bits" } else { "characteristic.offset" };
                 self.refuse(key, "cannot be where it can be written: a characteristic is written whole");
             }
             return Some(Part::Bytes(rule));
@@ -268,7 +269,7 @@ impl Check<'_> {
                 None
             }
         };
-        self.fits(key, &Rule { offset: offset?, bits: bits?, ..Rule::default() })
+        self.fits(key, &Rule { place: Place { offset: offset?, bits: bits? }, ..Rule::default() })
     }
 
     fn fits(&mut self, key: &str, rule: &Rule) -> Option<Rule> {
@@ -308,4 +309,9 @@ impl Check<'_> {
             self.refuse_property("order", "what is read by name has its own order; leave it out");
         }
     }
+}
+
+/// Decimal digits are a form of bytes, and what is read by name has none.
+fn is_integer(data_type: DataType) -> bool {
+    data_type.is_whole() && data_type != DataType::Bcd
 }

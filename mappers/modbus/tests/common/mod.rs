@@ -15,7 +15,7 @@ pub fn bind(endpoint: &Json, points: &[Spec]) -> Bound {
     let points = points.iter().map(|(table, register, data_type, order, size)| {
         let table: Table = serde_json::from_value(Json::from(*table)).unwrap();
         Point {
-            address: Address { table: Some(table), register: Some(*register), reference: None },
+            address: Address { table: Some(table), register: Some(*register), ..Address::default() },
             data_type: *data_type,
             order: *order,
             size: *size,

@@ -1,0 +1,424 @@
+//! The only I/O: one open line. It hands on the frames that come by themselves, and asks one question at a time. What came
+//! while it asked and was no answer is kept for [`Bus::idle`].
+
+use std::{collections::VecDeque, fmt, io, sync::Arc, time::Duration};
+
+use mapper_api::{Bus, Error, ErrorKind, Result};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::{
+    Serial,
+    bind::{Device, Line, Step},
+    frame::{Found, Framing},
+    language::{Heard, Listener},
+    octets::latin_1,
+    report::{Brief, Report, count},
+    request::{Answer, Frame, Request, Said, What},
+    wire::{Ear, Hears, Wire},
+};
+
+/// Frames that came while something was asked, at most; the oldest go first.
+const KEPT: usize = 64;
+/// How much longer than its bytes an answer may take once it has begun: USB adapters hand bytes over every 16 ms.
+pub(crate) const STUTTER: Duration = Duration::from_millis(50);
+/// How long a device is waited for that talks when silence is to be kept.
+pub(crate) const BABBLE: Duration = Duration::from_secs(1);
+/// What has begun before a question and not gone on for so long is no frame any more.
+const STALE: Duration = Duration::from_millis(100);
+/// How long a line may refuse to take bytes, besides the time that they need.
+pub(crate) const STUCK: Duration = Duration::from_secs(2);
+
+/// An open line.
+pub struct SerialBus {
+    line: Arc<Line>,
+    wire: Wire,
+    voice: Voice,
+    kept: VecDeque<Frame>,
+    report: Report,
+    /// The rate that a start-up sequence changed to has been set: it is not changed to again.
+    started: bool,
+    /// Told when the line is gone: it is waited for then, rather than tried.
+    gone: Box<dyn Fn() + Send + Sync>,
+}
+
+/// Who listens while nothing is asked.
+enum Voice {
+    /// Nobody: what comes is dropped.
+    None,
+    /// For frames of the grammar.
+    Frames(Ear),
+    /// For telegrams of a language.
+    Language(Box<Hearer>),
+}
+
+/// Listens for telegrams.
+struct Hearer {
+    listener: Listener,
+    /// When the last bytes came.
+    at: Instant,
+    /// Bytes came since it was last silent.
+    awake: bool,
+    /// What the silence told.
+    told: Option<Heard>,
+}
+
+/// No meter or receiver pauses for so long inside of a telegram.
+const PAUSE: Duration = Duration::from_secs(2);
+
+impl Hears for Hearer {
+    fn hear(&mut self, bytes: &[u8], at: Instant) {
+        self.listener.push(bytes);
+        (self.at, self.awake) = (at, true);
+    }
+
+    fn hush(&self) -> Option<Instant> {
+        self.awake.then(|| self.at + PAUSE)
+    }
+
+    fn hushed(&mut self) {
+        self.awake = false;
+        self.told = self.listener.silence();
+    }
+}
+
+impl Hears for Voice {
+    fn hear(&mut self, bytes: &[u8], at: Instant) {
+        match self {
+            Self::None => {}
+            Self::Frames(ear) => ear.hear(bytes, at),
+            Self::Language(hearer) => hearer.hear(bytes, at),
+        }
+    }
+
+    fn hush(&self) -> Option<Instant> {
+        match self {
+            Self::None => None,
+            Self::Frames(ear) => ear.hush(),
+            Self::Language(hearer) => hearer.hush(),
+        }
+    }
+
+    fn hushed(&mut self) {
+        match self {
+            Self::None => {}
+            Self::Frames(ear) => ear.hushed(),
+            Self::Language(hearer) => hearer.hushed(),
+        }
+    }
+}
+
+/// How an exchange without an answer ended.
+enum Miss {
+    /// Nothing came that could be meant.
+    Silence,
+    /// What came is no answer: why, and its bytes.
+    Misfit(String, Vec<u8>),
+}
+
+/// What is waited for.
+struct Expected<'a> {
+    /// What a frame of the answer is.
+    framing: &'a Arc<Framing>,
+    /// How long until its first byte.
+    timeout: Duration,
+    /// The answer, if the frame is one.
+    judge: &'a (dyn Fn(&[u8]) -> Option<Answer> + Sync),
+    /// Frames of the device that come by themselves are no misfits.
+    by_itself: &'a (dyn Fn(&[u8]) -> bool + Sync),
+}
+
+impl SerialBus {
+    pub(crate) fn new(
+        line: Arc<Line>,
+        wire: Wire,
+        listener: Option<Listener>,
+        report: Report,
+        gone: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        let voice = match (listener, &line.framing) {
+            (Some(listener), _) => {
+                Voice::Language(Box::new(Hearer { listener, at: Instant::now(), awake: false, told: None }))
+            }
+            (None, Some(framing)) => Voice::Frames(Ear::new(framing.clone())),
+            (None, None) => Voice::None,
+        };
+        Self { line, wire, voice, kept: VecDeque::new(), report, started: false, gone: Box::new(gone) }
+    }
+
+    /// The next frame of those that came already.
+    fn next(&mut self) -> Option<Frame> {
+        loop {
+            match &mut self.voice {
+                Voice::None => return None,
+                Voice::Frames(ear) => match ear.next()? {
+                    Found::Frame(bytes) => {
+                        self.report.good();
+                        return Some(Frame::new(Said::Bytes(bytes), ear.at, &self.report.counts));
+                    }
+                    Found::Bad { bytes, why } => drop(self.report.bad(&bytes, &why, Instant::now().into())),
+                    Found::Skipped(bytes) => self.report.skipped(bytes),
+                },
+                Voice::Language(hearer) => match hearer.told.take().or_else(|| hearer.listener.next())? {
+                    Heard::Telegram(telegram) => {
+                        self.report.good();
+                        return Some(Frame::new(Said::Telegram(Box::new(telegram)), hearer.at, &self.report.counts));
+                    }
+                    Heard::Bad { bytes, why } => drop(self.report.bad(&bytes, &why, Instant::now().into())),
+                    Heard::Skipped(bytes) => self.report.skipped(bytes),
+                },
+            }
+        }
+    }
+
+    fn keep(&mut self, frame: Frame) {
+        if self.kept.len() == KEPT {
+            self.kept.pop_front();
+            count(&self.report.counts.dropped, 1);
+        }
+        self.kept.push_back(frame);
+    }
+
+    /// What came before a question is not its answer.
+    fn put_aside(&mut self) {
+        while let Some(frame) = self.next() {
+            self.keep(frame);
+        }
+    }
+
+    /// Takes in what came, and keeps silence for so long.
+    async fn quiet(&mut self, quiet: Duration) -> io::Result<()> {
+        let give_up = Instant::now() + quiet + BABBLE;
+        loop {
+            while self.wire.glance(&mut self.voice).await? {
+                self.put_aside();
+            }
+            let free = self.wire.last + quiet;
+            let now = Instant::now();
+            if free <= now || now >= give_up || quiet.is_zero() {
+                return Ok(());
+            }
+            if let Ok(heard) = timeout(free - now, self.wire.listen(&mut self.voice)).await {
+                heard?;
+                self.put_aside();
+            }
+        }
+    }
+
+    /// What stands half in the ear when a question goes out would be glued to its answer.
+    fn clear(&mut self) {
+        if let Voice::Frames(ear) = &mut self.voice
+            && (!ear.pending() || ear.at.elapsed() >= STALE)
+        {
+            let bytes = ear.clear();
+            self.report.skipped(bytes);
+        }
+    }
+
+    /// Sends, and waits for the answer, as often as the device is to be asked.
+    async fn ask(&mut self, request: &Request, send: &[u8], expected: &Expected<'_>) -> Result<Answer> {
+        let device = &request.device;
+        let mut miss = Miss::Silence;
+        for _ in 0..=device.retries {
+            self.send(device, request, send).await?;
+            match self.answer(send.len(), expected).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(missed)) => miss = missed,
+                Err(error) => return Err(self.broken(request, &error)),
+            }
+        }
+        Err(match miss {
+            Miss::Silence => {
+                let (waited, times) = (expected.timeout.as_millis(), device.retries + 1);
+                let times = if times > 1 { format!(", asked {times} times") } else { String::new() };
+                Error::new(ErrorKind::Timeout, format!("{request}: no answer within {waited} ms{times}"))
+            }
+            Miss::Misfit(why, bytes) => {
+                Error::new(ErrorKind::BadData, format!("{request}: {why}: {}", Brief(&bytes)))
+            }
+        })
+    }
+
+    async fn send(&mut self, device: &Device, request: &Request, bytes: &[u8]) -> Result<()> {
+        if let Err(error) = self.quiet(device.quiet).await {
+            return Err(self.broken(request, &error));
+        }
+        self.clear();
+        let within = self.wire.time(bytes.len()) + STUCK;
+        self.wire.send(bytes, within).await.map_err(|error| self.broken(request, &error))
+    }
+
+    async fn answer(&mut self, sent: usize, expected: &Expected<'_>) -> io::Result<Result<Answer, Miss>> {
+        let begun = Instant::now();
+        let mut until = begun + self.wire.time(sent) + expected.timeout;
+        let mut own = None;
+        if !self.line.framing.as_ref().is_some_and(|framing| Arc::ptr_eq(framing, expected.framing)) {
+            let mut ear = Ear::new(expected.framing.clone());
+            ear.clear();
+            own = Some(ear);
+        }
+        let mut miss = Miss::Silence;
+        let mut extended = false;
+        loop {
+            loop {
+                let ear = match (&mut own, &mut self.voice) {
+                    (Some(ear), _) => ear,
+                    (None, Voice::Frames(ear)) => ear,
+                    (None, Voice::None | Voice::Language(_)) => return Ok(Err(miss)),
+                };
+                let (found, at) = (ear.next(), ear.at);
+                match found {
+                    None => break,
+                    Some(Found::Skipped(bytes)) => self.report.skipped(bytes),
+                    Some(Found::Bad { bytes, why }) => {
+                        count(&self.report.counts.bad_frames, 1);
+                        // The right answer may stand behind it; it has come by then.
+                        until = until.min(Instant::now() + STUTTER);
+                        miss = Miss::Misfit(why, bytes);
+                    }
+                    Some(Found::Frame(bytes)) => {
+                        self.report.good();
+                        if let Some(answer) = (expected.judge)(&bytes) {
+                            return Ok(Ok(answer));
+                        }
+                        if !(expected.by_itself)(&bytes) {
+                            miss = Miss::Misfit("the answer does not fit".into(), bytes.clone());
+                        }
+                        let frame = Frame::new(Said::Bytes(bytes), at, &self.report.counts);
+                        self.keep(frame);
+                    }
+                }
+            }
+            let now = Instant::now();
+            let (heard, pending) = match (&mut own, &mut self.voice) {
+                (Some(ear), _) | (None, Voice::Frames(ear)) => {
+                    let left = until.saturating_duration_since(now);
+                    (timeout(left, self.wire.listen(ear)).await, ear.pending())
+                }
+                (None, Voice::None | Voice::Language(_)) => return Ok(Err(miss)),
+            };
+            match heard {
+                Ok(heard) => heard?,
+                // An answer that has begun in time may take as long as it is.
+                Err(_) if pending && !extended => {
+                    extended = true;
+                    until = Instant::now() + self.wire.time(expected.framing.max()).min(LONGEST_ANSWER) + STUTTER;
+                }
+                Err(_) => return Ok(Err(miss)),
+            }
+        }
+    }
+
+    async fn step(&mut self, request: &Request, step: &Step) -> Result<Answer> {
+        if request.device.changes_baud && self.started {
+            return Ok(Answer::Done);
+        }
+        match (&step.send, &step.answer) {
+            (Some(send), None) => self.send(&request.device, request, send).await?,
+            (send, Some((framing, pattern))) => {
+                let judge = |frame: &[u8]| {
+                    let text = latin_1(framing.content(frame));
+                    pattern.is_match(&text).then_some(Answer::Done)
+                };
+                let expected =
+                    Expected { framing, timeout: step.timeout, judge: &judge, by_itself: &|_| true };
+                self.ask(request, send.as_deref().unwrap_or_default(), &expected).await?;
+            }
+            (None, None) => {}
+        }
+        if let Some(baud) = step.baud {
+            self.wire.set_baud(baud).await.map_err(|error| self.broken(request, &error))?;
+        }
+        if !step.wait.is_zero() {
+            sleep(step.wait).await;
+        }
+        if request.what == What::Step(request.device.steps.len() - 1) {
+            self.started = true;
+        }
+        Ok(Answer::Done)
+    }
+
+    /// A line that is gone is told of at once; a connection that ended may be made anew.
+    fn lost(&self, what: &dyn fmt::Display, error: &io::Error) -> Error {
+        if error.kind() != io::ErrorKind::UnexpectedEof || self.line.is_remote() {
+            return Error::new(ErrorKind::Bus, format!("{what}: {error}"));
+        }
+        count(&self.report.counts.unplugged, 1);
+        (self.gone)();
+        Error::new(ErrorKind::Unreachable, format!("{what}: {error}"))
+    }
+
+    fn broken(&self, request: &Request, error: &io::Error) -> Error {
+        self.lost(request, error)
+    }
+}
+
+/// No answer takes longer than this once it has begun.
+pub(crate) const LONGEST_ANSWER: Duration = Duration::from_secs(30);
+
+impl Bus<Serial> for SerialBus {
+    async fn exchange(&mut self, request: &Request) -> Result<Answer> {
+        let device = request.device.clone();
+        match &request.what {
+            What::Step(index) => match device.steps.get(*index) {
+                Some(step) => self.step(request, step).await,
+                None => Ok(Answer::Done),
+            },
+            What::Ask(index) => {
+                let Some((message, ask)) = device.messages.get(*index).and_then(|m| Some((m, m.ask.as_ref()?))) else {
+                    return Ok(Answer::Done);
+                };
+                let judge = |frame: &[u8]| message.judge(&ask.framing, frame);
+                let by_itself = |frame: &[u8]| device.comes_by_itself(frame);
+                let expected = Expected {
+                    framing: &ask.framing,
+                    timeout: ask.timeout,
+                    judge: &judge,
+                    by_itself: &by_itself,
+                };
+                self.ask(request, &ask.send, &expected).await
+            }
+            What::Readout => Err(Error::new(ErrorKind::Unsupported, "not yet")),
+            What::Write(point, bytes) => {
+                let Some(write) = device.writes.get(point) else { return Ok(Answer::Done) };
+                let Some(confirmation) = &write.confirmation else {
+                    self.send(&device, request, bytes).await?;
+                    return Ok(Answer::Done);
+                };
+                let judge = |frame: &[u8]| confirmation.judge(frame);
+                let by_itself = |frame: &[u8]| device.comes_by_itself(frame);
+                let expected = Expected {
+                    framing: &confirmation.framing,
+                    timeout: confirmation.timeout,
+                    judge: &judge,
+                    by_itself: &by_itself,
+                };
+                self.ask(request, bytes, &expected).await
+            }
+        }
+    }
+
+    /// A late answer must not be taken for the next one: the line has to be silent for a moment. What comes until then is
+    /// kept, since no device takes what it has to be asked for from a frame that came by itself.
+    async fn resynchronise(&mut self) -> Result<()> {
+        let settle = self.line.settle;
+        self.wire.last = Instant::now();
+        self.quiet(settle).await.map_err(|error| self.lost(&"resynchronise", &error))?;
+        if let Voice::Frames(ear) = &mut self.voice
+            && !self.line.listens
+        {
+            let bytes = ear.clear();
+            self.report.skipped(bytes);
+        }
+        Ok(())
+    }
+
+    /// Cancel-safe: bytes go from the system into the ear, and frames out of it, without a pause in between.
+    async fn idle(&mut self) -> Result<Frame> {
+        loop {
+            if let Some(frame) = self.kept.pop_front().or_else(|| self.next()) {
+                return Ok(frame);
+            }
+            self.wire.listen(&mut self.voice).await.map_err(|error| self.lost(&self.line.target, &error))?;
+        }
+    }
+}
