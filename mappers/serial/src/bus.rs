@@ -9,11 +9,15 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::{
     Serial,
     bind::{Device, Line, Step},
+    config::Language,
     frame::{Found, Framing},
-    language::{Heard, Listener},
+    language::{
+        Heard, Listener,
+        iec62056::{self, Readout},
+    },
     octets::latin_1,
     report::{Brief, Report, count},
-    request::{Answer, Frame, Request, Said, What},
+    request::{Answer, Frame, Request, Said, Told, What},
     wire::{Ear, Hears, Wire},
 };
 
@@ -135,6 +139,8 @@ impl SerialBus {
         report: Report,
         gone: impl Fn() + Send + Sync + 'static,
     ) -> Self {
+        // A meter that is asked says nothing by itself.
+        let listener = listener.filter(|_| line.language != Some(Language::Iec62056));
         let voice = match (listener, &line.framing) {
             (Some(listener), _) => {
                 Voice::Language(Box::new(Hearer { listener, at: Instant::now(), awake: false, told: None }))
@@ -223,7 +229,7 @@ impl SerialBus {
             match self.answer(send.len(), expected).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(missed)) => miss = missed,
-                Err(error) => return Err(self.broken(request, &error)),
+                Err(error) => return Err(self.lost(request, &error)),
             }
         }
         Err(match miss {
@@ -232,19 +238,17 @@ impl SerialBus {
                 let times = if times > 1 { format!(", asked {times} times") } else { String::new() };
                 Error::new(ErrorKind::Timeout, format!("{request}: no answer within {waited} ms{times}"))
             }
-            Miss::Misfit(why, bytes) => {
-                Error::new(ErrorKind::BadData, format!("{request}: {why}: {}", Brief(&bytes)))
-            }
+            Miss::Misfit(why, bytes) => Error::new(ErrorKind::BadData, format!("{request}: {why}: {}", Brief(&bytes))),
         })
     }
 
     async fn send(&mut self, device: &Device, request: &Request, bytes: &[u8]) -> Result<()> {
         if let Err(error) = self.quiet(device.quiet).await {
-            return Err(self.broken(request, &error));
+            return Err(self.lost(request, &error));
         }
         self.clear();
         let within = self.wire.time(bytes.len()) + STUCK;
-        self.wire.send(bytes, within).await.map_err(|error| self.broken(request, &error))
+        self.wire.send(bytes, within).await.map_err(|error| self.lost(request, &error))
     }
 
     async fn answer(&mut self, sent: usize, expected: &Expected<'_>) -> io::Result<Result<Answer, Miss>> {
@@ -319,14 +323,13 @@ impl SerialBus {
                     let text = latin_1(framing.content(frame));
                     pattern.is_match(&text).then_some(Answer::Done)
                 };
-                let expected =
-                    Expected { framing, timeout: step.timeout, judge: &judge, by_itself: &|_| true };
+                let expected = Expected { framing, timeout: step.timeout, judge: &judge, by_itself: &|_| true };
                 self.ask(request, send.as_deref().unwrap_or_default(), &expected).await?;
             }
             (None, None) => {}
         }
         if let Some(baud) = step.baud {
-            self.wire.set_baud(baud).await.map_err(|error| self.broken(request, &error))?;
+            self.wire.set_baud(baud, STUCK).await.map_err(|error| self.lost(request, &error))?;
         }
         if !step.wait.is_zero() {
             sleep(step.wait).await;
@@ -335,6 +338,45 @@ impl SerialBus {
             self.started = true;
         }
         Ok(Answer::Done)
+    }
+
+    /// Does what the readout of a meter says. The rate is the line's own again at its next beginning.
+    async fn read_out(&mut self, request: &Request) -> Result<Answer> {
+        let no = |kind, why: String| Error::new(kind, format!("{request}: {why}"));
+        let mut readout =
+            Readout::new(&request.device.meter, self.line.settings.baud).map_err(|why| no(ErrorKind::Config, why))?;
+        self.quiet(request.device.quiet).await.map_err(|error| self.lost(request, &error))?;
+        let end = Instant::now() + READOUT;
+        loop {
+            if Instant::now() >= end {
+                return Err(no(ErrorKind::Timeout, format!("not done within {} s", READOUT.as_secs())));
+            }
+            let done = match readout.step() {
+                iec62056::Step::Send(bytes) => self.wire.send_all(&bytes, STUCK).await,
+                iec62056::Step::Baud(baud) => self.wire.set_baud(baud, STUCK).await,
+                iec62056::Step::Pause(pause) => {
+                    sleep(pause).await;
+                    Ok(())
+                }
+                iec62056::Step::Listen(pause) => match timeout(pause, self.wire.listen(&mut readout)).await {
+                    Ok(heard) => heard,
+                    Err(_) => {
+                        readout.silence();
+                        Ok(())
+                    }
+                },
+                iec62056::Step::Done(telegram) => {
+                    self.report.good();
+                    return Ok(Answer::Telegram(Box::new(Told(telegram))));
+                }
+                iec62056::Step::Silent(why) => return Err(no(ErrorKind::Timeout, why)),
+                iec62056::Step::Failed(why) => {
+                    count(&self.report.counts.bad_frames, 1);
+                    return Err(no(ErrorKind::BadData, why));
+                }
+            };
+            done.map_err(|error| self.lost(request, &error))?;
+        }
     }
 
     /// A line that is gone is told of at once; a connection that ended may be made anew.
@@ -346,12 +388,22 @@ impl SerialBus {
         (self.gone)();
         Error::new(ErrorKind::Unreachable, format!("{what}: {error}"))
     }
-
-    fn broken(&self, request: &Request, error: &io::Error) -> Error {
-        self.lost(request, error)
-    }
 }
 
+impl Hears for Readout {
+    fn hear(&mut self, bytes: &[u8], _: Instant) {
+        Self::hear(self, bytes);
+    }
+
+    fn hush(&self) -> Option<Instant> {
+        None
+    }
+
+    fn hushed(&mut self) {}
+}
+
+/// No readout takes longer: 8 KiB at 1200 baud take 70 s.
+pub(crate) const READOUT: Duration = Duration::from_secs(100);
 /// No answer takes longer than this once it has begun.
 pub(crate) const LONGEST_ANSWER: Duration = Duration::from_secs(30);
 
@@ -369,15 +421,11 @@ impl Bus<Serial> for SerialBus {
                 };
                 let judge = |frame: &[u8]| message.judge(&ask.framing, frame);
                 let by_itself = |frame: &[u8]| device.comes_by_itself(frame);
-                let expected = Expected {
-                    framing: &ask.framing,
-                    timeout: ask.timeout,
-                    judge: &judge,
-                    by_itself: &by_itself,
-                };
+                let expected =
+                    Expected { framing: &ask.framing, timeout: ask.timeout, judge: &judge, by_itself: &by_itself };
                 self.ask(request, &ask.send, &expected).await
             }
-            What::Readout => Err(Error::new(ErrorKind::Unsupported, "not yet")),
+            What::Readout => self.read_out(request).await,
             What::Write(point, bytes) => {
                 let Some(write) = device.writes.get(point) else { return Ok(Answer::Done) };
                 let Some(confirmation) = &write.confirmation else {

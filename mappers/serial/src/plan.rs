@@ -12,7 +12,8 @@ use crate::{
 
 /// The start-up sequence: one, that nothing interrupts.
 pub(crate) fn prepare(bound: &Bound) -> Vec<Sequence<Request>> {
-    let steps: Vec<_> = (0..bound.device.steps.len()).map(|index| request(bound, What::Step(index), Vec::new())).collect();
+    let steps: Vec<_> =
+        (0..bound.device.steps.len()).map(|index| request(bound, What::Step(index), Vec::new())).collect();
     if steps.is_empty() { Vec::new() } else { vec![Sequence(steps)] }
 }
 

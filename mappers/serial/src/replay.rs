@@ -141,5 +141,8 @@ fn keys(sample: &Sample) -> Result<Keys, String> {
         let refuse = || format!("{what}: 32 hexadecimal digits would be accepted");
         text.as_deref().map(|text| Key::parse(text).ok_or_else(refuse)).transpose()
     };
-    Ok(Keys { encryption: key("key", &sample.key)?, authentication: key("authenticationKey", &sample.authentication_key)? })
+    Ok(Keys {
+        encryption: key("key", &sample.key)?,
+        authentication: key("authenticationKey", &sample.authentication_key)?,
+    })
 }

@@ -123,11 +123,6 @@ impl Template {
         }
         Ok(bytes)
     }
-
-    /// Whether a value has a place in it.
-    pub fn has_value(&self) -> bool {
-        self.0.iter().any(|part| matches!(part, Part::Value(_)))
-    }
 }
 
 fn push(parts: &mut Vec<Part>, more: Vec<u8>) {

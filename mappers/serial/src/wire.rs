@@ -125,24 +125,40 @@ impl Wire {
             self.port.write_all(bytes).await?;
             self.port.flush().await
         };
-        let stuck = || io::Error::new(io::ErrorKind::TimedOut, "the line takes no bytes; does flow control hold it up?");
         tokio::time::timeout(within, all).await.map_err(|_| stuck())??;
         self.last = Instant::now() + self.time(bytes.len());
         Ok(())
+    }
+
+    /// Sends bytes, and waits until they have left.
+    ///
+    /// # Errors
+    /// The line is gone, or takes no bytes for so long.
+    pub async fn send_all(&mut self, bytes: &[u8], within: Duration) -> io::Result<()> {
+        let within = within + self.time(bytes.len());
+        self.send(bytes, within).await?;
+        tokio::time::timeout(within, self.port.drained()).await.map_err(|_| stuck())?
     }
 
     /// Another rate, once all has left.
     ///
     /// # Errors
     /// The line is gone, or does not take it.
-    pub async fn set_baud(&mut self, baud: u32) -> io::Result<()> {
-        self.port.set_baud(baud).await
+    pub async fn set_baud(&mut self, baud: u32, within: Duration) -> io::Result<()> {
+        if self.port.settings().baud == baud {
+            return Ok(());
+        }
+        tokio::time::timeout(within, self.port.set_baud(baud)).await.map_err(|_| stuck())?
     }
 
     /// How long so many bytes take on the wire.
     pub fn time(&self, bytes: usize) -> Duration {
         self.port.settings().character() * u32::try_from(bytes).unwrap_or(u32::MAX)
     }
+}
+
+fn stuck() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the line takes no bytes; does flow control hold it up?")
 }
 
 async fn read(port: &mut Port, buffer: &mut [u8]) -> io::Result<usize> {

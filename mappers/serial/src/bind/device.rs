@@ -8,7 +8,7 @@ use mapper_tty::Target;
 
 use super::{Confirmation, Device, LONGEST_EXCHANGE, Line, Mistakes, Place, Spot, Talk};
 use crate::{
-    bus::{BABBLE, LONGEST_ANSWER, STUCK, STUTTER},
+    bus::{BABBLE, LONGEST_ANSWER, READOUT, STUCK, STUTTER},
     config::{Address, Endpoint, Language},
     frame::Framing,
     message::Fit,
@@ -16,6 +16,8 @@ use crate::{
     request::{Answer, What},
 };
 
+/// Signing on at 300 baud takes two seconds, a hundred lines at 9600 two more.
+const USUAL_READOUT: Duration = Duration::from_secs(5);
 /// An answer has that many bytes where nobody knows.
 const USUAL: usize = 32;
 
@@ -76,7 +78,7 @@ impl Device {
                 let ask = self.messages.get(*index).and_then(|talk| talk.ask.as_ref());
                 ask.map_or(NOTHING, |ask| self.exchange(ask.send.len(), Some((&ask.framing, ask.timeout))))
             }
-            What::Readout => Cost { wire: Duration::from_secs(20), longest: LONGEST_EXCHANGE },
+            What::Readout => Cost { wire: USUAL_READOUT, longest: READOUT + STUCK },
             What::Write(point, bytes) => {
                 let confirmation = self.writes.get(point).and_then(|write| write.confirmation.as_ref());
                 self.exchange(bytes.len(), confirmation.map(|it| (&*it.framing, it.timeout)))
@@ -125,12 +127,7 @@ const NOTHING: Cost = Cost { wire: Duration::ZERO, longest: Duration::from_secs(
 const USB: Duration = Duration::from_millis(16);
 
 /// What is right, and may not be what is meant.
-pub(super) fn notes(
-    endpoint: &Endpoint,
-    points: &[Point<Address>],
-    device: &Device,
-    spots: &[Spot],
-) -> Vec<BindError> {
+pub(super) fn notes(endpoint: &Endpoint, points: &[Point<Address>], device: &Device, spots: &[Spot]) -> Vec<BindError> {
     let mut notes = Vec::new();
     let mut note = |at, path: &str, message: String| notes.push(BindError::config(at, path, message));
     if let Some(gap) = endpoint.frame.as_ref().and_then(|frame| frame.gap)
@@ -160,7 +157,11 @@ pub(super) fn notes(
         }
     }
     if device.line.language == Some(Language::Iec62056) && endpoint.baud.is_some_and(|baud| baud != 300) {
-        note(At::Endpoint, "baud", "IEC 62056-21 is signed on to at 300; the meter names the rate of its answer".into());
+        note(
+            At::Endpoint,
+            "baud",
+            "IEC 62056-21 is signed on to at 300; the meter names the rate of its answer".into(),
+        );
     }
     for (point, (spot, given)) in (0..).zip(spots.iter().zip(points)) {
         if !spot.readable && given.access.can_read() {

@@ -38,7 +38,9 @@ pub(super) fn points(
                     writes.insert(id, write);
                 }
             }
-            (None, true) => wrong("write", "is missing: what is sent, such as write: {send: 'SET {value}\\r\\n'}".into()),
+            (None, true) => {
+                wrong("write", "is missing: what is sent, such as write: {send: 'SET {value}\\r\\n'}".into())
+            }
             (Some(_), false) => {
                 let message = "has `write`, and may only be read; write or readWrite would be accepted";
                 errors.push(BindError::config(At::Property(id), "access", message));
@@ -66,12 +68,8 @@ fn in_message(endpoint: &Endpoint, messages: &[Talk], point: &Point<Address>) ->
             return one(key, "is for an endpoint with `language`".into());
         }
     }
-    let whence = [
-        address.field.is_some(),
-        address.offset.is_some(),
-        address.pointer.is_some(),
-        address.raw.unwrap_or(false),
-    ];
+    let whence =
+        [address.field.is_some(), address.offset.is_some(), address.pointer.is_some(), address.raw.unwrap_or(false)];
     match whence.iter().filter(|given| **given).count() {
         0 if address.write.is_some() => return Ok(Place::Nowhere),
         0 => return one("", "one of field, offset, pointer or raw says where the value stands".into()),
@@ -133,8 +131,11 @@ fn write(
     if waits && endpoint.frame.is_none() {
         wrong("write.answer", "needs the endpoint's `frame` to say where an answer ends".into());
     }
-    let confirmation = framing
-        .filter(|_| waits)
-        .map(|framing| Confirmation { framing: framing.clone(), timeout: within, answer, refused });
+    let confirmation = framing.filter(|_| waits).map(|framing| Confirmation {
+        framing: framing.clone(),
+        timeout: within,
+        answer,
+        refused,
+    });
     Some(Write { send: send?, confirmation })
 }
