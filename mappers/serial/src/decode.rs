@@ -19,7 +19,6 @@ use crate::{
 /// What an answer says of the points that it was asked for.
 pub(crate) fn answer(bound: &Bound, request: &Request, answer: &Answer, out: &mut Vec<Decoded>) {
     match (answer, &request.what) {
-        (Answer::Done, _) => {}
         (Answer::Refused(text), _) => {
             let refusal = || Refusal::rejected(format!("the device refuses: {text}"));
             out.extend(request.points.iter().map(|point| Decoded { point: *point, result: Err(refusal()) }));
@@ -30,7 +29,7 @@ pub(crate) fn answer(bound: &Bound, request: &Request, answer: &Answer, out: &mu
             }
         }
         (Answer::Telegram(told), What::Readout) => telegram(bound, &told.0, request.points.iter().copied(), out),
-        (Answer::Frame(_) | Answer::Telegram(_), _) => {}
+        (Answer::Done | Answer::Frame(_) | Answer::Telegram(_), _) => {}
     }
 }
 

@@ -91,19 +91,20 @@ fn frames(framing: &Arc<Framing>, bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> 
     let mut framer = Framer::new(framing.clone());
     framer.clear();
     framer.push(bytes);
-    let (mut frames, mut silent) = (Vec::new(), false);
-    loop {
-        match framer.next() {
-            Some(Found::Frame(frame)) => frames.push(frame),
-            Some(Found::Bad { bytes, why }) => return Err(bad(&bytes, &why)),
-            Some(Found::Skipped(_)) => {}
-            None if silent => return Ok(frames),
-            None => {
-                framer.silence();
-                silent = true;
+    let mut found = Vec::new();
+    for finish in [false, true] {
+        if finish {
+            framer.finish();
+        }
+        while let Some(next) = framer.next() {
+            match next {
+                Found::Frame(frame) => found.push(frame),
+                Found::Bad { bytes, why } => return Err(bad(&bytes, &why)),
+                Found::Skipped(_) => {}
             }
         }
     }
+    Ok(found)
 }
 
 fn bad(bytes: &[u8], why: &str) -> String {
