@@ -178,7 +178,7 @@ impl Reader {
                 }
             }
             Ending::Length(length) => {
-                let least = check.as_ref().map_or(0, |check| check.least(0)).max(start.len());
+                let least = framing.least(start.len());
                 if *length < least {
                     self.mistake("length", format!("is {length}, but start and check alone take {least} bytes"));
                 }
