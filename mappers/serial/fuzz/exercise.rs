@@ -30,7 +30,7 @@ impl Choices<'_> {
     }
 
     fn maybe<T>(&mut self, of: impl FnOnce(&mut Self) -> T) -> Option<T> {
-        (self.byte() % 3 == 0).then(|| of(self))
+        self.byte().is_multiple_of(3).then(|| of(self))
     }
 
     fn number(&mut self, most: u8) -> i64 {
@@ -59,7 +59,7 @@ pub fn exercise(data: &[u8]) {
     let yaml = frame(&mut choices);
     let message = message(&mut choices);
     let piece = 1 + usize::from(choices.byte() % 60);
-    let ends = choices.byte() % 2 == 0;
+    let ends = choices.byte().is_multiple_of(2);
     let Ok(framing) = Framing::new(&yaml).map(Arc::new) else { return };
     let stream = choices.0;
     let whole = run(&framing, stream, stream.len().max(1), ends);
@@ -84,7 +84,7 @@ fn run(framing: &Arc<Framing>, stream: &[u8], piece: usize, ends: bool) -> Vec<F
                     assert!(framing.content(frame).len() <= frame.len());
                 }
                 Found::Bad { bytes, why } => {
-                    assert!(!bytes.is_empty() && bytes.len() <= 2 * framing.max() + 66 && !why.is_empty())
+                    assert!(!bytes.is_empty() && bytes.len() <= 2 * framing.max() + 66 && !why.is_empty());
                 }
                 Found::Skipped(count) => assert!(*count > 0),
             }
@@ -240,8 +240,8 @@ fn frame(choices: &mut Choices<'_>) -> Frame {
     let mark = |choices: &mut Choices<'_>| choices.one(&MARKS).to_owned();
     let ending = choices.byte() % 4;
     Frame {
-        start: (choices.byte() % 4 != 0).then(|| mark(choices)),
-        end: (ending == 0 || choices.byte() % 16 == 0).then(|| mark(choices)),
+        start: (!choices.byte().is_multiple_of(4)).then(|| mark(choices)),
+        end: (ending == 0 || choices.byte().is_multiple_of(16)).then(|| mark(choices)),
         trailer: choices.maybe(|choices| choices.number(5)),
         length: (ending == 1).then(|| choices.number(40)),
         length_at: (ending == 2).then(|| LengthAt {
@@ -250,7 +250,8 @@ fn frame(choices: &mut Choices<'_>) -> Frame {
             order: choices.maybe(|choices| choices.one(&[Order::Abcd, Order::Dcba])),
             add: choices.maybe(|choices| choices.number(20)),
         }),
-        gap: (ending == 3 || choices.byte() % 4 == 0).then(|| mapper_values::Duration(Duration::from_millis(20))),
+        gap: (ending == 3 || choices.byte().is_multiple_of(4))
+            .then(|| mapper_values::Duration(Duration::from_millis(20))),
         stuffing: choices.maybe(|choices| {
             let escape = choices.one(&["\\x7d", "\\x10", "\\xdb", "\\x1b"]).to_owned();
             match choices.byte() % 3 {
@@ -267,7 +268,7 @@ fn frame(choices: &mut Choices<'_>) -> Frame {
             kind: choices.one(&CHECKS).to_owned(),
             form: choices.maybe(|choices| choices.one(&[Form::Binary, Form::Hex, Form::Decimal])),
             order: choices.maybe(|choices| choices.one(&[Order::Abcd, Order::Dcba])),
-            over: (choices.byte() % 8 == 0).then_some(Over::Hex),
+            over: choices.byte().is_multiple_of(8).then_some(Over::Hex),
             skip_start: choices.maybe(|choices| choices.number(4)),
             skip_end: choices.maybe(|choices| choices.number(4)),
             after: choices.maybe(|choices| choices.number(6)),

@@ -36,9 +36,9 @@ fn expected(text: &str) -> String {
 fn told(yaml: &str, stream: &str, silence: bool) -> String {
     let framing = framing(yaml);
     let stream = parse(stream).unwrap();
-    let run = |piece| match silence {
-        true => found_and_end(&mut framer(&framing), &stream, piece),
-        false => found(&mut framer(&framing), &stream, piece),
+    let run = |piece| {
+        let framer = &mut framer(&framing);
+        if silence { found_and_end(framer, &stream, piece) } else { found(framer, &stream, piece) }
     };
     let whole = run(stream.len());
     assert_eq!(whole, run(1), "{yaml} {}", Shown(&stream));
