@@ -126,8 +126,9 @@ fn behind_noise(yaml: &Frame, stream: &[u8]) {
     let Some((sent, frame)) = built(&yaml, &framing, content, usize::try_from(after).unwrap_or(0)) else { return };
     let end = yaml.end.as_deref().map(octets).unwrap_or_default();
     // An escape, or the beginning of a mark, at the end of noise would take the first byte of the frame with it; and without
-    // a start it begins where the noise has ended, or where the frame does that noise took as its trailer.
-    let sent = if yaml.start.is_none() && yaml.trailer.is_some() { sent.repeat(2) } else { sent };
+    // a start it begins where the noise has ended. What noise takes as its trailer may be a frame up to the middle of its
+    // end, and what is left of that reaches to the end of the next one.
+    let sent = if yaml.start.is_none() && yaml.trailer.is_some() { sent.repeat(3) } else { sent };
     let before = [noise, b"  ", if yaml.start.is_none() { &end } else { &[] }].concat();
     let mut framer = Framer::new(Arc::clone(&framing));
     framer.push(&before);
