@@ -129,16 +129,19 @@ impl Port {
     }
 
     fn end(&self) -> io::Error {
-        let message = if matches!(self.way, Way::Tty(_)) { GONE } else { CLOSED };
-        io::Error::new(io::ErrorKind::UnexpectedEof, message)
+        if matches!(self.way, Way::Tty(_)) { io::Error::new(io::ErrorKind::UnexpectedEof, GONE) } else { closed() }
     }
+}
+
+pub(crate) fn closed() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, CLOSED)
 }
 
 fn discard(stream: &TcpStream) -> io::Result<()> {
     let mut bytes = [0; 512];
     loop {
         match stream.try_read(&mut bytes) {
-            Ok(0) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, CLOSED)),
+            Ok(0) => return Err(closed()),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             Err(error) => return Err(error),

@@ -144,6 +144,11 @@ impl Framer {
         }
     }
 
+    /// Whether something was heard that is no frame yet.
+    pub fn pending(&self) -> bool {
+        self.head < self.heard.len()
+    }
+
     /// Nothing more comes: what is there is judged as it stands. For the end of a sample, and of the time for an answer.
     pub fn finish(&mut self) {
         self.silence.get_or_insert(self.heard.len());
