@@ -2,10 +2,11 @@
 //! Austria and Salzburg send them, or bare; in one piece, in segments, or by general block transfer; plain, or sealed as
 //! [`seal`] says.
 //!
-//! A value is read where its code stands before it. Meters that push a list without codes are not read, and neither is a meter
-//! asked: no association is made.
+//! A value is read where its code stands before it, and where it stands in a list that is known. No meter is asked: no
+//! association is made.
 
 mod axdr;
+mod lists;
 
 use crc::{CRC_16_IBM_SDLC, Crc};
 
