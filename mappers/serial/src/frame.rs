@@ -152,10 +152,14 @@ impl Framing {
         matches!(&self.ending, Ending::Mark { bytes, trailer: 0 } if *bytes == self.start)
     }
 
+    /// Whether its length tells where a frame ends.
+    fn is_counted(&self) -> bool {
+        matches!(self.ending, Ending::Length(_) | Ending::LengthAt { .. })
+    }
+
     /// Whether nothing but a silence tells where a frame begins.
     fn begins_by_silence(&self) -> bool {
-        let counted = matches!(self.ending, Ending::Length(_) | Ending::LengthAt { .. });
-        counted && self.start.is_empty() && self.check.is_none()
+        self.is_counted() && self.start.is_empty() && self.check.is_none()
     }
 }
 

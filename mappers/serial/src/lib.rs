@@ -7,4 +7,6 @@ pub mod check;
 pub mod config;
 pub mod frame;
 pub mod language;
+pub mod message;
 pub mod octets;
+mod template;
