@@ -36,7 +36,9 @@ pub fn cut(bytes: &[u8]) -> Cut {
 /// # Errors
 /// It does not prove itself.
 pub fn read(line: &[u8]) -> Result<Telegram, String> {
-    let text = str::from_utf8(line.trim_ascii()).map_err(|_| "bytes in a sentence that are no text")?;
+    let text =
+        str::from_utf8(line.trim_ascii()).ok().filter(|text| text.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+    let text = text.ok_or("bytes in a sentence that are no text")?;
     let text = text.strip_prefix('$').ok_or("a sentence that does not begin with $")?;
     let (content, sent) = text.rsplit_once('*').ok_or("a sentence without a check")?;
     let sent = match sent.len() {

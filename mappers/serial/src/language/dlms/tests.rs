@@ -99,6 +99,25 @@ fn no_changed_byte_and_no_lost_frame_gives_a_value() {
 }
 
 #[test]
+fn a_telegram_is_found_after_one_that_lost_its_end() {
+    for (meter, first) in [("iskra-am550", 166), ("e450", 141), ("netz-noe", 256)] {
+        let frames = samples::named(FRAMES, meter);
+        let heard = samples::hear(&mut listener(meter), &[&frames[..first], &frames].concat(), 77);
+        assert!(matches!(heard.last(), Some(Heard::Telegram(_))), "{meter}: {heard:?}");
+    }
+}
+
+#[test]
+fn a_telegram_without_a_check_is_refused_where_there_is_a_key_for_it() {
+    let keys = Keys {
+        encryption: Some(Key(samples::named(FRAMES, "netz-noe-key").try_into().unwrap())),
+        authentication: Key::parse("000102030405060708090a0b0c0d0e0f"),
+    };
+    let heard = samples::hear(&mut Listener::new(Language::Dlms, keys), &samples::named(FRAMES, "netz-noe"), 4096);
+    assert!(matches!(&heard[0], Heard::Bad { why, .. } if why.contains("has no check")), "{heard:?}");
+}
+
+#[test]
 fn a_wrong_key_and_a_telegram_that_was_sent_before_are_refused() {
     let frames = samples::named(FRAMES, "omnipower");
     let wrong = Key::parse("000102030405060708090a0b0c0d0e0f");
