@@ -129,13 +129,14 @@ impl Assembly {
         }
         // Control, address, then the segment's number with a bit for the last one, and two addresses of the transport.
         let [_, _, number, _, _, content @ ..] = inner else { return Err("an M-Bus frame without content".into()) };
-        if number & 0x0f == 0 {
+        let (counted, last) = (number & 0x0f, number & 0x10 != 0);
+        if counted == 0 {
             self.clear();
         }
-        if number & 0x0f != self.count & 0x0f {
-            return Err(format!("segment {} where {} is expected", number & 0x0f, self.count & 0x0f));
+        if counted != self.count % 16 {
+            return Err(format!("segment {counted} where {} is expected", self.count % 16));
         }
-        self.segment(content, number & 0x10 == 0)
+        self.segment(content, !last)
     }
 
     fn segment(&mut self, content: &[u8], more: bool) -> Result<Option<Vec<u8>>, String> {
