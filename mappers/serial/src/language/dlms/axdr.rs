@@ -67,7 +67,7 @@ impl<'a> Reader<'a> {
             items.push(item);
         }
         match self.0.len() {
-            0 => lists::read(&items).map_or_else(|| named(&items), Ok),
+            0 => lists::read(&items).or_else(|| lists::self_described(&items)).map_or_else(|| named(&items), Ok),
             left => Err(format!("{left} bytes after the end of the data")),
         }
     }
@@ -119,6 +119,11 @@ fn named(items: &[Item]) -> Result<Vec<Datum>, String> {
     let mut data = Vec::new();
     let mut rest = items;
     while let Some((first, after)) = rest.split_first() {
+        // What is said there of a code is not its value.
+        if lists::defined(rest).is_some() {
+            rest = &rest[5..];
+            continue;
+        }
         rest = after;
         let Item::Octets(code @ [_, _, _, _, _, 255]) = *first else { continue };
         let code = Obis::from_bytes(code.try_into().expect("six bytes"));

@@ -1,9 +1,10 @@
-//! Pushes without codes, of meters whose lists their grid operators publish: what stands where.
+//! Pushes whose codes do not stand beside the values: of meters whose lists their grid operators publish, and of those that
+//! say first what stands where.
 
 use std::borrow::Cow;
 
 use super::axdr::{Item, content};
-use crate::language::{Content, Datum, Name, Number};
+use crate::language::{Content, Datum, Name, Number, Obis};
 
 /// What stands at a place: the code, the power of ten of its number, the unit.
 type Place = (usize, &'static str, i16, &'static str);
@@ -127,6 +128,34 @@ pub fn read(items: &[Item]) -> Option<Vec<Datum>> {
         Some(Datum { name: Name::Obis(code), index: 0, content, unit })
     };
     Some(places.iter().flat_map(|places| places.iter()).filter_map(datum).collect())
+}
+
+/// One line of a list that says what stands where: class, code, attribute, index in it.
+pub fn defined<'a>(items: &[Item<'a>]) -> Option<&'a [u8]> {
+    match items {
+        [Item::Group(4), Item::Number(_), Item::Octets(code), Item::Small(_), Item::Number(_), ..]
+            if code.len() == 6 =>
+        {
+            Some(code)
+        }
+        _ => None,
+    }
+}
+
+/// The values of a push whose first part is the list of all its parts, itself included; none for any other.
+pub fn self_described(items: &[Item]) -> Option<Vec<Datum>> {
+    let [Item::Group(count), Item::Group(same), rest @ ..] = items else { return None };
+    let (definitions, values) = rest.split_at_checked(count.checked_mul(5)?)?;
+    if count != same || values.len() + 1 != *count {
+        return None;
+    }
+    let codes: Option<Vec<&[u8]>> = definitions.chunks(5).map(defined).collect();
+    let datum = |(code, value): (&&[u8], &Item)| {
+        let code = Obis::from_bytes((*code).try_into().ok()?);
+        let content = content(code, value)?;
+        Some(Datum { name: Name::Obis(code), index: 0, content, unit: None })
+    };
+    Some(codes?.iter().skip(1).zip(values).filter_map(datum).collect())
 }
 
 #[cfg(test)]
