@@ -21,13 +21,13 @@ pub fn cut(bytes: &[u8]) -> Cut {
         Some(0) => {}
         Some(noise) => return Cut::Noise(noise),
     }
+    let bytes = cut::seen(bytes, LONGEST);
     let end = cut::find(bytes, b"\n", 0);
     let again = cut::find(bytes, b"$", 1);
     match (end, again) {
         (end, Some(again)) if end.is_none_or(|end| again < end) => Cut::Bad(again, "the sentence breaks off".into()),
         (Some(end), _) => Cut::Whole(end + 1),
-        _ if bytes.len() > LONGEST => Cut::Bad(bytes.len(), format!("no end within {LONGEST} bytes")),
-        _ => Cut::More,
+        _ => cut::more(bytes, LONGEST),
     }
 }
 
