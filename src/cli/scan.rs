@@ -21,6 +21,7 @@ const EXAMPLES: &str = "\
 Examples:
   fieldgate scan ble                                    what is near, until Ctrl-C
   fieldgate scan ble adapter=00:1A:7D:DA:71:13          with this adapter only
+  fieldgate scan serial                                 the serial ports, and who has them open
   fieldgate scan ble --seconds 30 --output yaml > devices.yaml    Devices to start from; then fieldgate check";
 
 /// So long where nobody is there to end it.
@@ -205,7 +206,7 @@ fn json_text(json: &Json) -> String {
 
 fn summary(found: &[Found], protocol: &str) -> String {
     match found {
-        [] => "nothing was heard\n".to_owned(),
+        [] => "nothing was found\n".to_owned(),
         found => format!(
             "\n{}\n{} found; fieldgate scan {protocol} --output yaml writes Devices to start from\n",
             table(found),
@@ -279,7 +280,7 @@ mod tests {
         assert_eq!(text, "ADDRESS  NAME   RSSI\nA4:C1    küche  -60\n1               -60\n");
         assert_eq!(table(&[]), "");
         assert_eq!(line(&found("1", "", false)), "address=1  rssi=-60\n");
-        assert_eq!(summary(&[], "ble"), "nothing was heard\n");
+        assert_eq!(summary(&[], "ble"), "nothing was found\n");
     }
 
     #[test]
