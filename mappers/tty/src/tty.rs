@@ -1,4 +1,4 @@
-//! Opens a device file of this machine, for this program alone, and sets the line. Blocks; [`crate::open`] runs it aside.
+//! Opens a device file of this machine, for this program alone, and sets the line. Blocks; [`crate::open()`] runs it aside.
 //! tokio-serial moves the bytes. What it lacks is done first: it would not say who has the line, and it takes the kernel's
 //! exclusive mark off another program's line when that one's lock turns it away.
 
