@@ -13,6 +13,7 @@ pub mod octets;
 mod open;
 mod pace;
 mod plan;
+mod probe;
 mod replay;
 mod report;
 mod request;
@@ -27,8 +28,8 @@ use std::{
 };
 
 use mapper_api::{
-    BindError, BusKey, Capability, Cost, DataType, Decoded, Discovery, Host, Json, Point, PointId, Protocol, Refusal,
-    Result, Sequence, Value,
+    BindError, BusKey, Capability, Cost, DataType, Decoded, Discovery, Host, Json, Point, PointId, Probing, Protocol,
+    Refusal, Result, Sequence, Value,
 };
 
 pub use bind::Bound;
@@ -154,6 +155,14 @@ impl Protocol for Serial {
 
     fn discover(&self, args: &Json) -> Result<Box<dyn Discovery>> {
         Ok(Box::new(scan::begin(args)?))
+    }
+
+    fn probe_schema(&self) -> Option<Json> {
+        Some(mapper_api::schema_of::<probe::Args>())
+    }
+
+    fn probe(&self, args: &Json) -> Result<Box<dyn Probing>> {
+        Ok(Box::new(probe::begin(args)?))
     }
 
     async fn open(&self, bound: &Bound) -> Result<SerialBus> {
