@@ -42,6 +42,8 @@ pub struct Device {
     pub uid: String,
     /// The generation of the spec; counted by the file source where there is no API server.
     pub generation: i64,
+    /// The generation of its DeviceModel when the spec that follows from both last changed; none where nobody counts it.
+    pub model_generation: Option<i64>,
     /// Its DeviceModel, if it names one.
     pub model: Option<String>,
     /// The default poll period.

@@ -26,6 +26,10 @@ pub struct DeviceStatus {
     /// The generation of the spec that this status tells of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// The generation of the device's DeviceModel at the last change of this status. An edit of the model that changes
+    /// nothing else here is not written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_model_generation: Option<i64>,
     /// The protocol that the device is reached by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<String>,

@@ -12,12 +12,13 @@ use common::{
     until_at_most,
 };
 use hardware_tests::bluez::Vm;
+use tokio::time::{Instant, sleep};
 
 /// Readable over an encrypted link alone.
 const SECRET: &str = "type: string, size: 13, ble: { characteristic: { \
     service: \"12345678-1234-5678-1234-56789abcdef0\", uuid: \"12345678-1234-5678-1234-56789abcdef2\" } }";
 const POLLED: &str = "type: uint8, ble: { characteristic: { service: \"180f\", uuid: \"2a19\", mode: read } }";
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn address(number: usize, more: &str) -> String {
     format!("{{ address: \"{}\", {more} }}", Vm::peripheral(number))
@@ -25,12 +26,16 @@ fn address(number: usize, more: &str) -> String {
 
 /// What is said of the device's reachability, when it has all these parts.
 async fn told(site: &Site, name: &str, parts: &[&str]) -> String {
-    until_at_most(PATIENCE, &format!("{name}: {parts:?}"), async || {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
         let shown = site.bridge.shows(&format!("default/{name}"), "anything", |_| true).await;
-        let message = condition(&shown, "Reachable")["message"].as_str().unwrap_or_default().to_owned();
-        parts.iter().all(|part| message.contains(part)).then_some(message)
-    })
-    .await
+        let message = condition(&shown, "Reachable")["message"].as_str().unwrap_or_default();
+        if parts.iter().all(|part| message.contains(part)) {
+            return message.to_owned();
+        }
+        assert!(Instant::now() < deadline, "waited {PATIENCE:?} for {name} to say {parts:?}; it says: {message}");
+        sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// The link is ended by the device, and a new one needs the bond: the device knows its key, and is not paired anew.

@@ -4,10 +4,14 @@
 
 mod common;
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use common::{
-    bridge::{Bridge, Folder, LEVEL, condition},
+    bridge::{Bridge, Folder, LEVEL, condition, fieldgate},
     kube::{SETPOINT, Stage, own, shared},
     until,
 };
@@ -345,4 +349,100 @@ async fn a_server_restored_from_a_backup_is_taken_up() {
     stage.written(1, 57).await;
     stage.is("pump", "Ready", "True").await;
     assert!(bridge.log().contains("as after a restore"), "{}", bridge.log());
+}
+
+/// A gateway whose wall clock is set by hand while it runs, by libfaketime. The monotonic clock is left alone.
+struct WrongClock(Folder);
+
+impl WrongClock {
+    fn new(seconds: i64) -> Self {
+        let this = Self(Folder::new());
+        this.set(seconds);
+        this
+    }
+
+    fn set(&self, seconds: i64) {
+        // As a whole: it is read at each look at the clock.
+        self.0.write("new", &format!("{seconds:+}\n"));
+        std::fs::rename(self.0.path().join("new"), self.0.path().join("clock")).unwrap();
+    }
+
+    fn program(&self) -> Command {
+        let library = format!("/usr/lib/{}-linux-gnu/faketime/libfaketime.so.1", std::env::consts::ARCH);
+        assert!(Path::new(&library).exists(), "there is no {library}: run hardware-tests/install");
+        let mut program = fieldgate();
+        program.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", self.0.path().join("clock"));
+        program.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        program
+    }
+}
+
+/// By how many seconds a time in the API is off.
+fn off(time: &Json) -> i64 {
+    let time: jiff::Timestamp = time.as_str().unwrap().parse().unwrap();
+    time.as_second() - jiff::Timestamp::now().as_second()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_whose_clock_is_wrong_and_steps_reports_as_any_other() {
+    const HOUR: i64 = 3600;
+    // A test that takes ten minutes is broken anyway.
+    let is_off = |time: &Json, by: i64| (off(time) - by).abs() < 600;
+    let mut stage = Stage::new(shared(), "skewed", [1], &[]).await;
+    let gateway = stage.gateway(shared(), "gw");
+    let clock = WrongClock::new(HOUR);
+    stage.apply(&stage.device("pump", "gw", 1, &[("setpoint", SETPOINT), ("level", LEVEL)]));
+    let bridge = stage.bridge_from(clock.program(), &gateway, shared().endpoint(), None).await;
+    let ahead = stage.is("pump", "Ready", "True").await;
+    let since = |object: &Json, type_: &str| condition(object, type_)["lastTransitionTime"].clone();
+    assert!(is_off(&since(&ahead, "Ready"), HOUR), "the clock is not wrong: {ahead:#}");
+    stage.desire("pump", &json!(215));
+    stage.written(1, 215).await;
+    let reported = |value: u16| move |o: &Json| o["status"]["reported"]["setpoint"]["value"] == value;
+    stage.stored("pump", "215", reported(215)).await;
+    stage.is("pump", "Synced", "True").await;
+
+    // A step alone is no news, there or back.
+    let writes = || {
+        let audit = shared().audit().unwrap().into_iter();
+        let own = audit.filter(|e| e.user == gateway.user() && !["get", "list", "watch"].contains(&e.verb.as_str()));
+        own.map(|e| (e.verb, e.resource)).collect::<Vec<_>>()
+    };
+    let mut settled = (0, Instant::now());
+    until("no more writes", async || {
+        let now = writes().len();
+        if now != settled.0 {
+            settled = (now, Instant::now());
+        }
+        (settled.1.elapsed() > Duration::from_secs(2)).then_some(())
+    })
+    .await;
+    let before = writes();
+    for by in [-HOUR / 2, HOUR, -HOUR / 2] {
+        clock.set(by);
+        stage.polled(1, 10).await;
+    }
+    assert_eq!(writes(), before);
+
+    // What happens now is told, with the time that the clock shows now, though an earlier one was later.
+    stage.plant.down().await;
+    let silent = stage.is("pump", "Reachable", "False").await;
+    assert!(is_off(&since(&silent, "Reachable"), -HOUR / 2), "{silent:#}");
+    assert!(is_off(&since(&silent, "Accepted"), HOUR), "it did not change: {silent:#}");
+    stage.plant.up().await;
+    stage.is("pump", "Ready", "True").await;
+    stage.desire("pump", &json!(220));
+    stage.written(1, 220).await;
+    stage.stored("pump", "220", reported(220)).await;
+    stage.is("pump", "Synced", "True").await;
+    assert_eq!(stage.bank.writes(1).len(), 2, "each value once");
+    assert_eq!(bridge.taken_on(&stage.id("pump")), 3, "the device and two edits: {}", bridge.log());
+    let reasons = async || {
+        let events = stage.kubectl.ok(&["get", "events", "-n", &stage.namespace, "-o", "json"]).unwrap();
+        let events: Json = serde_json::from_str(&events).unwrap();
+        let all = events["items"].as_array().unwrap().clone();
+        let has = |reason: &str| all.iter().any(|event| event["reason"] == reason);
+        (has("Ready") && (has("Unreachable") || has("Bus") || has("Timeout"))).then_some(())
+    };
+    until("events of both", reasons).await;
 }

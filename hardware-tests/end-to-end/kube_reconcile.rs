@@ -199,6 +199,52 @@ async fn a_changed_model_touches_its_devices_only_and_a_deleted_device_leaves_no
     assert_eq!(stage.bank.reads(1), reads, "it is still polled");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_confirmed_under_a_model_that_was_edited_while_no_bridge_ran_is_not_claimed() {
+    let mut stage = Stage::new(shared(), "remodel", [1], &[]).await;
+    let gateway = stage.gateway(shared(), "gw");
+    let at = |register: u8, every: &str| {
+        let setpoint = SETPOINT.replace("register: 4", &format!("register: {register}"));
+        let text = model("valve", &format!("  - {{ name: setpoint, {setpoint} }}\n"));
+        text.replace("pollEvery: 100ms", &format!("pollEvery: {every}"))
+    };
+    stage.apply(&at(4, "100ms"));
+    let desired = "  properties:\n    - { name: setpoint, desired: 215 }\n";
+    stage.apply(&(of_model(&stage, "valve", 1, "valve") + desired));
+    let claims = |object: &Json, status: &str, model: i64| {
+        condition(object, "Synced")["status"] == status && object["status"]["observedModelGeneration"] == model
+    };
+    let bridge = stage.bridge(&gateway, shared().endpoint(), None).await;
+    stage.written(1, 215).await;
+    stage.stored("valve", "synced", |o| claims(o, "True", 1)).await;
+
+    // The desired value is to stand elsewhere now, and nobody can say whether it does.
+    drop(bridge);
+    stage.apply(&at(5, "100ms"));
+    stage.plant.down().await;
+    let bridge = stage.bridge(&gateway, shared().endpoint(), None).await;
+    let silent = stage.stored("valve", "no longer synced", |o| claims(o, "Unknown", 2)).await;
+    assert_eq!(condition(&silent, "Synced")["reason"], "NotRead", "{silent:#}");
+    stage.plant.up().await;
+    let ready = |o: &Json| claims(o, "True", 2) && condition(o, "Ready")["status"] == "True";
+    stage.stored("valve", "synced again", ready).await;
+    assert_eq!(stage.bank.writes(1).last().unwrap().1, 5, "the register of the edited model");
+    stage.stored("valve", "reported", |o| o["status"]["reported"]["setpoint"]["value"] == 215).await;
+
+    // An edit that changes nothing of what is told is no write: neither now nor after the next start.
+    let reports = || writes(&gateway).iter().filter(|e| e.resource == "devices/status").count();
+    let before = reports();
+    stage.apply(&at(5, "200ms"));
+    until("the edit", async || (bridge.taken_on(&stage.id("valve")) == 2).then_some(())).await;
+    stage.polled(1, 5).await;
+    drop(bridge);
+    let bridge = stage.bridge(&gateway, shared().endpoint(), None).await;
+    stage.polled(1, 20).await;
+    bridge.shows(&stage.id("valve"), "ready", |d| condition(d, "Ready")["status"] == "True").await;
+    assert_eq!(reports(), before, "{:#?}", writes(&gateway));
+    stage.stored("valve", "told of the model before", ready).await;
+}
+
 /// A new node tells of many devices at once: never more than its cap, and first of those that need a person.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_writes_within_its_cap_and_trouble_first() {

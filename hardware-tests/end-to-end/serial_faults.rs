@@ -42,7 +42,8 @@ async fn what_is_right_is_found_among_what_is_wrong() {
         std::future::pending::<()>().await;
     });
     let good = Socket::with(|pty| speak(pty, Duration::from_millis(50), |n| frame(u32::try_from(n).unwrap())));
-    let yaml = |name: &str, socket: &Socket| device(name, &format!("{}, {CHECKED}", socket.line()), &[("count", COUNT)]);
+    let yaml =
+        |name: &str, socket: &Socket| device(name, &format!("{}, {CHECKED}", socket.line()), &[("count", COUNT)]);
     let site = site(&[("nasty", yaml("nasty", &nasty)), ("good", yaml("good", &good))]).await;
     site.reads("good", "count", |v| number(v) > 3).await;
     let neighbour = site.count("good");

@@ -26,6 +26,7 @@ pub use buses::Buses;
 pub use grid::Grid;
 pub use handle::{BusHandle, Options, spawn};
 pub use stats::BusStats;
+pub use task::OPENING;
 
 use crate::{clock::Stamp, model::DeviceId};
 

@@ -27,6 +27,8 @@ const SILENT: u32 = 3;
 const REOPEN: Duration = Duration::from_millis(150);
 /// How long a bus may be closed before polls that fall due are reported as failed.
 const GRACE: Duration = Duration::from_secs(2);
+/// What is said of the devices of a bus that was not opened yet and has not failed either.
+pub const OPENING: &str = "the bus is being opened";
 /// Probes that run ahead of polls on a busy bus may keep it for a tenth of the time.
 const AHEAD_SHARE: u32 = 9;
 /// Frames taken in one go between two exchanges.
@@ -212,7 +214,7 @@ impl Task {
         // One that rests until something is due fails nothing.
         let rests = self.opening.is_none() && self.predecessors.is_empty() && self.down.is_none();
         if now >= self.report_from && !rests {
-            let opening = || Failure { kind: ErrorKind::Unreachable, message: "the bus is being opened".into() };
+            let opening = || Failure { kind: ErrorKind::Unreachable, message: OPENING.into() };
             let failure = self.down.clone().unwrap_or_else(opening);
             self.devices.iter_mut().for_each(|device| device.fail_due(now, &self.options.grid, &failure));
         }

@@ -385,6 +385,7 @@ impl Entry {
         let mut facts = Facts { generation: self.generation, refused: self.refused.clone(), ..Facts::default() };
         let (Some((device, view)), Some(running)) = (view, &mut self.running) else { return (facts, None) };
         facts.running = true;
+        facts.model_generation = device.model_generation;
         facts.protocol = Some(device.bound.protocol());
         facts.reachable = match view.availability.offline {
             None => Some(Ok(())),

@@ -9,20 +9,27 @@ use serde_json::Value;
 use super::{
     sink::Notice,
     status::{is_transitional, renew_ready},
+    words::is_same_story,
 };
+use crate::bus::OPENING;
 
 /// The status to store: the one computed, but what only tells that something is about to be known does not overwrite
 /// what is stored of the same generation. So a bridge that starts anew over a quiet fleet has nothing to write.
 ///
 /// - A condition that is not known yet leaves the stored one, if that says more.
 /// - Transition times are those of the stored conditions where the status is the same.
-/// - The words of a failure stay while its reason does: later ones differ in their times only.
+/// - The words of a failure stay while its reason does, unless later ones differ in more than their times; that the bus is
+///   about to be opened says less than they do.
 /// - A value that was not read yet (`unread`) leaves the stored one.
 ///
-/// With `remodelled` what is stored may be of another spec of the same generation: only the times are taken over.
+/// With `remodelled`, or under another generation of the model, what is stored may be of another spec of the same
+/// generation: only the times are taken over. That the model has another generation is no news by itself, or an edit of it
+/// would be a write for each of its devices.
 pub fn carry(stored: &DeviceStatus, computed: &DeviceStatus, unread: &[Arc<str>], remodelled: bool) -> DeviceStatus {
     let mut next = computed.clone();
-    let same_generation = stored.observed_generation == computed.observed_generation && !remodelled;
+    let same_generation = stored.observed_generation == computed.observed_generation
+        && stored.observed_model_generation == computed.observed_model_generation
+        && !remodelled;
     for condition in next.conditions.iter_mut().filter(|c| c.type_ != condition::READY) {
         let Some(old) = stored.conditions.iter().find(|old| old.type_ == condition.type_) else { continue };
         let unknown = condition.status == "Unknown" && is_transitional(condition);
@@ -46,15 +53,17 @@ pub fn carry(stored: &DeviceStatus, computed: &DeviceStatus, unread: &[Arc<str>]
             }
         }
     }
-    next
+    let quiet = DeviceStatus { observed_model_generation: stored.observed_model_generation, ..next.clone() };
+    if is_same(stored, &quiet) { quiet } else { next }
 }
 
-/// A failure of the same kind and of the same bus or property, which the message begins with.
+/// A failure of the same kind and of the same bus or property, which the message begins with, told in the same words.
 fn is_same_failure(old: &Condition, new: &Condition) -> bool {
     let whose = |c: &Condition| c.message.split_whitespace().next().map(str::to_owned);
     matches!(&*new.reason, "Timeout" | "Unreachable" | "Bus" | "BadData" | "WriteFailed" | "Flapping")
         && old.reason == new.reason
         && whose(old) == whose(new)
+        && (new.message.contains(OPENING) || is_same_story(&old.message, &new.message))
 }
 
 /// Whether a status still tells of something that settles by itself.
@@ -157,8 +166,8 @@ mod tests {
             assert_eq!(carry(&before, &made(99, &again), &[], false), before, "found as it was: {stored:?}");
         }
         // It is silent, and what it holds is not known anew.
-        let before = made(10, &Facts { sync: vec![("a".into(), Sync::Synced)], ..silent("x") });
-        let after = made(99, &Facts { sync: vec![("a".into(), Sync::Unknown)], ..silent("y") });
+        let before = made(10, &Facts { sync: vec![("a".into(), Sync::Synced)], ..silent("x within 1 s") });
+        let after = made(99, &Facts { sync: vec![("a".into(), Sync::Unknown)], ..silent("x within 2 s") });
         assert_eq!(carry(&before, &after, &[], false), before);
     }
 
@@ -186,10 +195,44 @@ mod tests {
     }
 
     #[test]
+    fn what_was_confirmed_under_the_model_before_is_not_claimed_and_the_edit_alone_is_not_written() {
+        let under = |model, facts: Facts| Facts { model_generation: Some(model), ..facts };
+        let before = made(10, &under(1, with(Sync::Synced)));
+        let starting = made(99, &under(2, Facts { reachable: None, ..with(Sync::Unknown) }));
+        let carried = carry(&before, &starting, &[], false);
+        assert_eq!((&*carried.conditions[1].reason, &*carried.conditions[2].reason), ("NotRead", "NotRead"));
+        assert_eq!(carried.observed_model_generation, Some(2));
+        assert_eq!(carry(&before, &made(99, &under(2, with(Sync::Synced))), &[], false), before, "found as it was");
+        let silent =
+            carry(&before, &made(99, &under(2, Facts { reachable: Some(Err("timeout")), ..good() })), &[], false);
+        assert_eq!(silent.observed_model_generation, Some(2), "with other changes it is written");
+        let reported = |value| [("a".to_owned(), Reported { value, desired: None })].into();
+        let held = DeviceStatus { reported: reported(Some(json!(1))), ..before };
+        let unread = DeviceStatus { reported: reported(None), ..starting };
+        assert_eq!(carry(&held, &unread, &["a".into()], false).reported["a"].value, None);
+    }
+
+    #[test]
     fn another_bus_is_named() {
         let before = made(10, &silent("x"));
         let after = made(99, &Facts { bus: "c".into(), ..silent("x") });
         assert!(carry(&before, &after, &[], false).conditions[1].message.starts_with("c: x"));
+    }
+
+    #[test]
+    fn other_words_of_one_reason_replace_those_before_but_not_that_the_bus_is_being_opened() {
+        let (unheard, opening) = ("it was not heard within 28s", OPENING);
+        for (old, new, stays) in [
+            (unheard, "it was not heard within 30s", true),
+            (unheard, "it cannot be paired", false),
+            (unheard, opening, true),
+            (opening, unheard, false),
+        ] {
+            let (old, new) = (made(10, &silent(old)), made(99, &silent(new)));
+            let carried = carry(&old, &new, &[], false);
+            let expected = if stays { &old } else { &new };
+            assert_eq!(carried.conditions[1].message, expected.conditions[1].message);
+        }
     }
 
     #[test]

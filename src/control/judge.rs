@@ -148,7 +148,7 @@ impl Judge {
     /// stands in; the first that makes it whole is taken.
     fn model_alone(&self, id: &DeviceId, spec: &Node) -> Verdict {
         let validate = |spec: &Node| {
-            let identity = Identity { id: id.clone(), uid: String::new(), generation: 0 };
+            let identity = Identity { id: id.clone(), uid: String::new(), generation: 0, model_generation: None };
             validate::validate(identity, spec, &self.mappers, &self.schemas)
         };
         let alone = resolve::merge(&empty(spec), spec);
@@ -217,7 +217,8 @@ impl Judge {
             Some((_, generation)) => generation + 1,
             None => 1,
         });
-        let identity = Identity { id: head.id.clone(), uid: uid.clone(), generation };
+        let model_generation = model.and_then(|Place { object: (scan, index), .. }| scan.objects[index].generation);
+        let identity = Identity { id: head.id.clone(), uid: uid.clone(), generation, model_generation };
         let Verdict { device, findings } = validate::validate(identity, &merged, &self.mappers, &self.schemas);
         found.extend(findings);
         let (issues, errors) = told(own, model, found);

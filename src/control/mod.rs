@@ -32,5 +32,6 @@ mod testing;
 pub mod touched;
 pub mod validate;
 pub mod watch;
+pub mod words;
 pub mod yaml;
 mod yaml11;

@@ -19,6 +19,8 @@ const LONGEST_VALUE: usize = 256;
 pub struct Facts {
     /// The generation of the spec last seen.
     pub generation: i64,
+    /// That of the model, of the spec that is at work.
+    pub model_generation: Option<i64>,
     /// The protocol, once a spec was accepted.
     pub protocol: Option<&'static str>,
     /// Why the spec last seen was refused: reason and message. An earlier one may still be at work.
@@ -95,6 +97,7 @@ pub fn status(before: &DeviceStatus, facts: &Facts, flaps: &mut Flaps, now: Stam
     });
     DeviceStatus {
         observed_generation: Some(facts.generation),
+        observed_model_generation: facts.model_generation,
         protocol: facts.protocol.map(str::to_owned),
         conditions,
         reported: reported.collect::<BTreeMap<_, _>>(),
@@ -250,7 +253,9 @@ fn not_polled(type_: &'static str) -> Said {
 fn advice(reason: &str) -> &'static str {
     match reason {
         "timeout" => "check that it has power, its cable, and that its address on the line is right",
-        "unreachable" => "check host and port, or the serial port's path and its rights, and the network between",
+        "unreachable" => {
+            "check that it is on and in reach, and its address: host and port, or the serial port's path and its rights"
+        }
         "bus" => "the connection broke and is opened again; check the cable and what else uses the line",
         "badData" => "check the line settings and the framing, and that it is the only one with its address",
         _ => "the log of the bridge has more",

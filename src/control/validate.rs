@@ -38,6 +38,8 @@ pub struct Identity {
     pub uid: String,
     /// The generation of the spec.
     pub generation: i64,
+    /// That of its DeviceModel.
+    pub model_generation: Option<i64>,
 }
 
 /// The device, if nothing is wrong with it, and what there is to say of its spec.
@@ -145,6 +147,7 @@ fn judge(
         id: identity.id,
         uid: identity.uid,
         generation: identity.generation,
+        model_generation: identity.model_generation,
         model: spec.get("model").and_then(Node::text).map(str::to_owned),
         poll_every,
         print: Print::of(&spec.to_json(), &properties),
@@ -250,7 +253,7 @@ fn property(item: &Node, parsed: &crd::Property, device_period: Duration, out: &
             ),
         )),
         (true, Some(node)) if parsed.size.is_some_and(|size| !fits(data_type, size)) => {
-            out.push(Finding::at(node, format!("a {data_type} has {}", lengths(data_type))));
+            out.push(Finding::at(node, format!("a {data_type} has so many bytes: {}", lengths(data_type))));
         }
         _ => {}
     }

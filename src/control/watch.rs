@@ -4,14 +4,14 @@
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
 };
 
 use mapper_api::{Decoded, ErrorKind, PointId, Refusal, Value};
 
-use super::touched::Mark;
+use super::{touched::Mark, words::Told};
 use crate::{bus::Failure, model::Device};
 
 /// Nothing has been found yet; or the device is online.
@@ -30,8 +30,8 @@ pub struct Watch {
     offline: AtomicU64,
     /// It answered since it was last offline, if only with refusals.
     answers: AtomicBool,
-    /// The first failure of that reason, in its mapper's words.
-    words: Mutex<Box<str>>,
+    /// The failure that is told of that reason, in its mapper's words.
+    words: Mutex<Told>,
 }
 
 struct Found {
@@ -64,14 +64,18 @@ impl Watch {
             found: points.collect(),
             offline: AtomicU64::new(offline.map_or(NONE, hash)),
             answers: AtomicBool::new(offline.is_none()),
-            words: Mutex::new(words),
+            words: Mutex::new(Told::first(&words)),
         }
     }
 
-    /// Why the device is offline, in its mapper's words, as they were at the first failure of the present reason: later
-    /// ones would differ in their times only.
+    /// Why the device is offline, in its mapper's words. Of later failures of the same reason only one that says something
+    /// else replaces them: most differ in their times.
     pub fn words(&self) -> Box<str> {
-        self.words.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.told().text.clone()
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.words.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether it answers, if only with refusals.
@@ -127,8 +131,10 @@ impl Watch {
         }
         touched |= silent && self.answers.swap(false, Relaxed);
         if changed(&self.offline, offline.map_or(NONE, hash)) {
-            *self.words.lock().unwrap_or_else(PoisonError::into_inner) = failure.message.as_str().into();
+            *self.told() = Told::first(&failure.message);
             touched = true;
+        } else if offline == Some(failure.kind.reason()) {
+            touched |= self.told().again(&failure.message);
         }
         if touched {
             self.mark.touch();

@@ -120,6 +120,9 @@ fn patch(uid: &str, node: &str, status: &DeviceStatus) -> Bytes {
 /// What a success is worth.
 fn echoed(found: &Found, stored: &Stored, sent: &DeviceStatus) -> Written {
     let unknown = |message: &str| Written::Unknown(message.to_owned(), None);
+    // The CRD of an older bridge has no such field, and the API server leaves it out.
+    let kept = found.status.observed_model_generation.and(sent.observed_model_generation);
+    let sent = &DeviceStatus { observed_model_generation: kept, ..sent.clone() };
     if !is_same(&found.status, sent) {
         return unknown("it was accepted but not stored: the answer shows another status (a cache in between?)");
     }

@@ -106,6 +106,7 @@ pub fn device(name: &str, properties: Vec<Property>) -> Device {
         id: DeviceId::new("plant-a", name),
         uid: name.into(),
         generation: 1,
+        model_generation: None,
         model: Some("acme-th1".into()),
         poll_every: Duration::from_secs(1),
         properties: properties.into_iter().map(Arc::new).collect(),

@@ -2,6 +2,7 @@
 
 use std::{
     path::Path,
+    process::Command,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -11,7 +12,7 @@ use hardware_tests::cluster::{Asks, Endpoint, Gateway, Kubectl, Options, Server,
 use serde_json::{Value as Json, json};
 
 use super::{
-    bridge::Bridge,
+    bridge::{Bridge, fieldgate},
     broker::Broker,
     plant::{Plant, Probe},
     subscriber::Subscriber,
@@ -67,13 +68,24 @@ impl Stage {
 
     /// A running bridge of that gateway.
     pub async fn bridge(&self, gateway: &Gateway, endpoint: &Endpoint, state: Option<&Path>) -> Bridge {
+        self.bridge_from(fieldgate(), gateway, endpoint, state).await
+    }
+
+    /// The same with an environment of its own.
+    pub async fn bridge_from(
+        &self,
+        program: Command,
+        gateway: &Gateway,
+        endpoint: &Endpoint,
+        state: Option<&Path>,
+    ) -> Bridge {
         let config = gateway.kubeconfig(endpoint).unwrap();
         let url = self.broker.url();
         let mut flags = vec!["--node", &gateway.node, "--kubeconfig", config.to_str().unwrap(), "--broker", &url];
         if let Some(state) = state {
             flags.extend(["--state", state.to_str().unwrap()]);
         }
-        Bridge::with(&flags).await
+        Bridge::from(program, &flags).await
     }
 
     /// A Device of that node with these properties, each `name: rest of it`, polled every 100 ms.

@@ -6,9 +6,11 @@
 
 mod cut;
 mod dataset;
+mod dlms;
 pub mod iec62056;
 mod key;
 mod listener;
+mod moment;
 pub mod nmea;
 mod number;
 pub mod obis;
@@ -111,3 +113,6 @@ fn readable(bytes: &[u8]) -> String {
         _ => mapper_api::Value::Bytes(bytes.to_vec()).to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@ mod probe;
 mod replay;
 mod report;
 mod request;
+mod scan;
 mod template;
 mod wire;
 
@@ -27,8 +28,8 @@ use std::{
 };
 
 use mapper_api::{
-    BindError, BusKey, Capability, Cost, DataType, Decoded, Host, Json, Point, PointId, Probing, Protocol, Refusal,
-    Result, Sequence, Value,
+    BindError, BusKey, Capability, Cost, DataType, Decoded, Discovery, Host, Json, Point, PointId, Probing, Protocol,
+    Refusal, Result, Sequence, Value,
 };
 
 pub use bind::Bound;
@@ -154,6 +155,14 @@ impl Protocol for Serial {
 
     fn probe(&self, args: &Json) -> Result<Box<dyn Probing>> {
         Ok(Box::new(probe::begin(args)?))
+    }
+
+    fn scan_schema(&self) -> Option<Json> {
+        Some(mapper_api::schema_of::<scan::Args>())
+    }
+
+    fn discover(&self, args: &Json) -> Result<Box<dyn Discovery>> {
+        Ok(Box::new(scan::begin(args)?))
     }
 
     async fn open(&self, bound: &Bound) -> Result<SerialBus> {

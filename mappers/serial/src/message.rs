@@ -6,6 +6,8 @@
 
 mod condition;
 mod place;
+#[cfg(test)]
+mod tests;
 mod text;
 mod yaml;
 

@@ -423,3 +423,14 @@ async fn an_idle_line_wakes_nobody() {
     }
     assert!(polls <= 3, "{polls}");
 }
+
+#[tokio::test]
+async fn chatter_does_not_hold_up_a_time_out() {
+    let line = Line::new();
+    line.talk(|| b"!1\r".to_vec());
+    let mut session = Session::open(on(&line.path, asking(&json!({}))), &points()).await;
+    let error = timeout(PATIENCE, session.read(&[0])).await.expect("it never ended").unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Timeout, "{error}");
+    timeout(PATIENCE, session.bus.resynchronise()).await.expect("it never ended").unwrap();
+    assert_eq!(session.next().await.unwrap(), uint(1));
+}

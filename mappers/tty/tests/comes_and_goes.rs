@@ -1,5 +1,7 @@
 //! What is plugged in, found and waited for: a `/sys` and a `/dev` of the test's own, whose device files are ptys.
 
+#![allow(clippy::unwrap_used)] // a test
+
 mod common;
 
 use std::{
@@ -10,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use common::{Scratch, reason, until};
+use common::{Scratch, reason, soon, until};
 use mapper_modbus::sim::Pty;
 use mapper_tty::{Settings, System, Target, UsbId, Watch, appears};
 use tokio::{
@@ -136,7 +138,7 @@ async fn an_adapter_is_opened_by_what_it_says_of_itself() {
     assert!(both.iter().all(|part| text.contains(part)), "{text}");
     let mut port = open(&usb(Some("B"), Some(0))).await.unwrap();
     port.write_all(b"x").await.unwrap();
-    assert_eq!(pty.read_u8().await.unwrap(), b'x');
+    assert_eq!(soon(pty.read_u8()).await.unwrap(), b'x');
     let text = reason(open(&usb(Some("A"), None)).await);
     assert!(text.contains("there is no such file"), "{text}");
 }
@@ -159,7 +161,7 @@ async fn a_line_comes_back_under_its_name() {
         let mut port = mapper_tty::open(&target, &Settings::default(), WITHIN).await.unwrap();
         pty.write_all(b"hello").await.unwrap();
         let mut bytes = [0; 5];
-        port.read_exact(&mut bytes).await.unwrap();
+        soon(port.read_exact(&mut bytes)).await.unwrap();
         drop(pty);
         assert!(port.read(&mut bytes).await.is_err());
         fs::remove_dir_all(scratch.path().join("serial")).unwrap();

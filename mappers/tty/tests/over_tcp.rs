@@ -1,10 +1,12 @@
 //! Lines over TCP: raw, and RFC 2217 with ser2net, which others wrote; and a server that plays tricks.
 
+#![allow(clippy::unwrap_used)] // a test
+
 mod common;
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
-use common::{Running, Scratch, reason, wait};
+use common::{Running, Scratch, reason, soon, wait};
 use mapper_modbus::sim::Pty;
 use mapper_tty::{Port, Rs485, Settings, Target, open};
 use tokio::{
@@ -65,18 +67,16 @@ async fn a_real_server_takes_settings_and_passes_every_byte() {
     let all: Vec<u8> = (0..=255).cycle().take(2048).collect();
     let mut there = vec![0; all.len()];
     // A pty takes some thousand bytes at once; sender and receiver take turns.
-    let (sent, received) = tokio::join!(
-        async {
-            port.write_all(&all).await?;
-            port.flush().await
-        },
-        pty.read_exact(&mut there)
-    );
+    let all_of_it = async {
+        port.write_all(&all).await?;
+        port.flush().await
+    };
+    let (sent, received) = soon(async { tokio::join!(all_of_it, pty.read_exact(&mut there)) }).await;
     sent.unwrap();
     received.unwrap();
     assert!(there == all, "what was sent is not what came");
     let mut back = vec![0; all.len()];
-    let (sent, received) = tokio::join!(pty.write_all(&all), port.read_exact(&mut back));
+    let (sent, received) = soon(async { tokio::join!(pty.write_all(&all), port.read_exact(&mut back)) }).await;
     sent.unwrap();
     received.unwrap();
     assert!(back == all, "what came back is not what was sent");
@@ -84,13 +84,13 @@ async fn a_real_server_takes_settings_and_passes_every_byte() {
     assert_eq!((common::speed(pty.path()), port.settings().baud), (57600, 57600));
     pty.write_all(b"old").await.unwrap();
     let mut first = [0; 1];
-    port.read_exact(&mut first).await.unwrap();
+    soon(port.read_exact(&mut first)).await.unwrap();
     port.discard_input().unwrap();
     port.write_all(b"x").await.unwrap();
-    assert_eq!(pty.read_u8().await.unwrap(), b'x');
+    assert_eq!(soon(pty.read_u8()).await.unwrap(), b'x');
     pty.write_all(b"new").await.unwrap();
     let mut bytes = [0; 3];
-    port.read_exact(&mut bytes).await.unwrap();
+    soon(port.read_exact(&mut bytes)).await.unwrap();
     assert_eq!(&bytes, b"new");
 }
 
@@ -131,10 +131,10 @@ async fn raw_tcp_passes_bytes_and_sets_nothing() {
     let mut port = wait(|| async { open(&raw, &settings, WITHIN).await.ok() }).await;
     port.write_all(b"\xff\xfb\0").await.unwrap();
     let mut bytes = [0; 3];
-    pty.read_exact(&mut bytes).await.unwrap();
+    soon(pty.read_exact(&mut bytes)).await.unwrap();
     assert_eq!(&bytes, b"\xff\xfb\0");
     pty.write_all(b"\xff\xff").await.unwrap();
-    port.read_exact(&mut bytes[..2]).await.unwrap();
+    soon(port.read_exact(&mut bytes[..2])).await.unwrap();
     assert_eq!(&bytes[..2], b"\xff\xff");
     timeout(SHORT, port.drained()).await.expect("it waits for nothing").unwrap();
     let error = port.set_baud(300).await.unwrap_err();
@@ -264,7 +264,7 @@ async fn a_server_may_hold_the_sender_up() {
     // Suspend, with data before and after it.
     stream.write_all(&[b"a".to_vec(), answer(8, &[]), b"b".to_vec()].concat()).await.unwrap();
     let mut bytes = [0; 2];
-    port.read_exact(&mut bytes).await.unwrap();
+    soon(port.read_exact(&mut bytes)).await.unwrap();
     assert_eq!(&bytes, b"ab");
     assert!(timeout(SHORT, port.write(b"x")).await.is_err(), "it was to wait");
     stream.write_all(&answer(9, &[])).await.unwrap();

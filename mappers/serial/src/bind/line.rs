@@ -6,7 +6,7 @@ use std::{
 };
 
 use mapper_api::BusKey;
-use mapper_tty::{Flow, Parity, Rs485, Settings, Target, UsbId, host_port};
+use mapper_tty::{Parity, Rs485, Settings, Target, UsbId, host_port};
 
 use crate::{
     config::{self, Endpoint, Usb},
@@ -62,7 +62,7 @@ fn usb_id(usb: &Usb) -> Result<UsbId, Mistake> {
 
 /// How the line is set; the language's own where nothing else is said. Every mistake goes into `mistakes`.
 pub(crate) fn settings(endpoint: &Endpoint, mistakes: &mut Vec<Mistake>) -> Settings {
-    let (baud, bits, parity) = endpoint.language.map_or((9600, 8, config::Parity::None), language::line);
+    let (baud, bits, parity) = endpoint.language.map_or((9600, 8, Parity::None), language::line);
     let mut number = |key: &str, given: Option<i64>, usual: u32| match given.map(u32::try_from) {
         None => usual,
         Some(Ok(number)) => number,
@@ -77,17 +77,9 @@ pub(crate) fn settings(endpoint: &Endpoint, mistakes: &mut Vec<Mistake>) -> Sett
     let settings = Settings {
         baud,
         data_bits,
-        parity: match endpoint.parity.unwrap_or(parity) {
-            config::Parity::None => Parity::None,
-            config::Parity::Even => Parity::Even,
-            config::Parity::Odd => Parity::Odd,
-        },
+        parity: endpoint.parity.unwrap_or(parity),
         stop_bits,
-        flow: match endpoint.flow.unwrap_or_default() {
-            config::Flow::None => Flow::None,
-            config::Flow::Hardware => Flow::Hardware,
-            config::Flow::Software => Flow::Software,
-        },
+        flow: endpoint.flow.unwrap_or_default(),
         rs485: endpoint.rs485.as_ref().map(|rs485| {
             let on_send = rs485.rts_on_send.unwrap_or(true);
             let delay = |given: Option<mapper_values::Duration>| given.map_or(Duration::ZERO, |delay| delay.0);

@@ -13,7 +13,7 @@ pub const LONGEST: usize = 8192;
 /// Characters of an address at most (6.3.1).
 const ADDRESS: usize = 32;
 /// The longest that a meter takes before an answer, and between two characters, is 1.5 s (6.2); adapters add theirs.
-pub const LONGEST_PAUSE: Duration = Duration::from_millis(2000);
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// What a meter is given before it is answered: 200 ms, or 20 ms where the third letter of its maker is a small one (6.2).
 const REACTION: Duration = Duration::from_millis(220);
 const QUICK_REACTION: Duration = Duration::from_millis(25);
@@ -82,9 +82,8 @@ impl Readout {
 
     /// What to do now. After the readout is over there is nothing more: it stays silent.
     pub fn step(&mut self) -> Step {
-        self.todo.pop_front().unwrap_or_else(|| match self.over {
-            true => Step::Silent("the readout is over".into()),
-            false => Step::Listen(LONGEST_PAUSE),
+        self.todo.pop_front().unwrap_or_else(|| {
+            if self.over { Step::Silent("the readout is over".into()) } else { Step::Listen(LONGEST_PAUSE) }
         })
     }
 
@@ -198,9 +197,10 @@ fn block(bytes: &[u8]) -> Block {
     let Some(end) = cut::find(bytes, &[ETX], start) else { return Block::More };
     let Some(sent) = bytes.get(end + 1) else { return Block::More };
     let sum = bytes[start + 1..=end].iter().fold(0, |sum, byte| sum ^ (byte & 0x7f));
-    match sum == sent & 0x7f {
-        true => Block::Whole(end + 2),
-        false => Block::Bad(end + 2, format!("the check is {sent:02x}, and {sum:02x} over what came")),
+    if sum == sent & 0x7f {
+        Block::Whole(end + 2)
+    } else {
+        Block::Bad(end + 2, format!("the check is {sent:02x}, and {sum:02x} over what came"))
     }
 }
 
@@ -246,9 +246,10 @@ pub fn read(bytes: &[u8]) -> Result<Telegram, String> {
     let rest = rest.rsplit_once('\u{2}').map_or(rest, |(_, data)| data);
     let (data, _) = rest.rsplit_once('!').ok_or("data without its end, `!`")?;
     let data = dataset::data(data)?;
-    match data.is_empty() {
-        true => Err("a telegram without data".into()),
-        false => Ok(Telegram { sender: sender.trim().trim_start_matches('/').to_owned(), data, whole: true }),
+    if data.is_empty() {
+        Err("a telegram without data".into())
+    } else {
+        Ok(Telegram { sender: sender.trim().trim_start_matches('/').to_owned(), data, whole: true })
     }
 }
 

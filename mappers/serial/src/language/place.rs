@@ -2,7 +2,7 @@
 
 use mapper_api::{DataType, Refusal, Value};
 
-use super::{Content, Datum, Name, Number, Obis, Telegram, nmea, readable};
+use super::{Content, Datum, Name, Number, Obis, Telegram, moment, nmea, readable};
 use crate::config::{Address, Base, Language};
 
 /// A mistake in a property's address: the key, and what is wrong with it and what would be accepted.
@@ -86,6 +86,9 @@ impl Place {
                 None => wrong(&format!("units.{unit}"), format!("{factor} is no factor; write a number that is not 0")),
             }
         }
+        if data_type == DataType::Bcd {
+            wrong(wanted, "is no bcd, which is of bytes; numbers of this `language` are uint64 or float64".into());
+        }
         if !address.units.is_empty() && !data_type.is_number() {
             wrong("units", format!("converts numbers; the property is a {data_type}"));
         }
@@ -138,6 +141,14 @@ impl Place {
             Content::Text(text) => match self.data_type {
                 DataType::String => Ok(Value::Text(text.clone())),
                 DataType::Bytes => Ok(Value::Bytes(text.clone().into_bytes())),
+                DataType::DateTime => {
+                    let known = moment::is_utc(text).then(|| text.clone()).or_else(|| moment::of_p1(text));
+                    known.map(Value::Text).ok_or_else(|| {
+                        Refusal::bad_data(format!(
+                            "{text:?} is no date and time of a known zone; string has it as it is"
+                        ))
+                    })
+                }
                 data_type => {
                     let parsed = match self.base {
                         Base::Decimal => Number::parse(text),
@@ -192,8 +203,12 @@ fn missing(telegram: &Telegram, code: &Obis, index: Option<usize>) -> Refusal {
         })
         .take(5)
         .collect();
-    match alike.is_empty() {
-        true => Refusal::bad_data(format!("the telegram has no {code}")),
-        false => Refusal::bad_data(format!("the telegram has no {code}, but {}", alike.join(", "))),
+    if alike.is_empty() {
+        Refusal::bad_data(format!("the telegram has no {code}"))
+    } else {
+        Refusal::bad_data(format!("the telegram has no {code}, but {}", alike.join(", ")))
     }
 }
+
+#[cfg(test)]
+mod tests;

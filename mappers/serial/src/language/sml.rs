@@ -69,10 +69,7 @@ pub fn read(file: &[u8]) -> Result<Telegram, String> {
     while !items.at_filling() {
         message(&mut items, &mut telegram)?;
     }
-    match telegram.data.is_empty() {
-        true => Err("an SML file without values".into()),
-        false => Ok(telegram),
-    }
+    if telegram.data.is_empty() { Err("an SML file without values".into()) } else { Ok(telegram) }
 }
 
 fn unescaped(body: &[u8]) -> Vec<u8> {

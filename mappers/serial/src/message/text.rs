@@ -115,7 +115,7 @@ impl Reading {
         match digits.len() {
             length if length == 2 * width => codec::decode(&pairs(digits)?, data_type, order),
             length if length < 2 * width && whole => {
-                codec::decode(&pairs(&format!("{digits:0>digits$}", digits = 2 * width))?, data_type, order)
+                codec::decode(&pairs(&format!("{digits:0>width$}", width = 2 * width))?, data_type, order)
             }
             length => Err(none(text, &format!("has {length} hexadecimal digits; {data_type} has {}", 2 * width))),
         }

@@ -96,8 +96,8 @@ fn expression(text: &str, key: &str, mistakes: &mut Vec<Mistake>) -> Option<Rege
 
 fn by_groups(regex: Regex) -> Fields {
     let named = regex.capture_names().enumerate().filter_map(|(group, name)| Some((group, name?.to_owned())));
-    let (groups, names) = named.unzip();
-    (Kind::Regex { regex, groups }, names)
+    let (groups, fields) = named.unzip();
+    (Kind::Regex { regex, groups }, fields)
 }
 
 fn by_columns(yaml: &config::Columns, mistakes: &mut Vec<Mistake>) -> Fields {

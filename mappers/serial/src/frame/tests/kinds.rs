@@ -217,7 +217,7 @@ fn hostile_noise_costs_a_bounded_number_of_looks() {
 #[test]
 fn all_mistakes_are_told_at_once_with_what_is_accepted() {
     for (yaml, expected) in [
-        (r#"{}"#, &[("", "one of `end`, `length`, `lengthAt` and `gap`")][..]),
+        ("{}", &[("", "one of `end`, `length`, `lengthAt` and `gap`")][..]),
         (
             r#"{"start": "\\q", "end": "", "trailer": 33, "gap": "0s", "max": 0, "check": {"kind": "crc"}}"#,
             &[

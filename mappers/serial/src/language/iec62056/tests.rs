@@ -151,7 +151,7 @@ fn a_meter_that_talks_without_end_is_given_up() {
     }
     assert!(matches!(steps(&mut readout).last(), Some(Step::Failed(_))));
     let mut readout = Readout::new("", 300).unwrap();
-    readout.hear(&[b'x'; 20_000]);
+    readout.hear(&vec![b'x'; 20_000]);
     assert!(matches!(steps(&mut readout).last(), Some(Step::Failed(_))));
 }
 

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::language::{Content, Number};
+use crate::language::{Content, Number, moment::Moment};
 
 /// A field of a sentence.
 #[derive(Debug)]
@@ -209,12 +209,11 @@ pub fn known(sentence: &str, name: &str) -> Result<([u8; 3], &'static str), (&'s
         let all: Vec<&str> = SENTENCES.iter().map(|(name, ..)| *name).collect();
         return Err(("sentence", format!("{sentence:?} is not read; there are {}", all.join(", "))));
     };
-    match fields.iter().find(|field| field.name == name) {
-        Some(field) => Ok((sentence.as_bytes().try_into().expect("three letters"), field.name)),
-        None => {
-            let all: Vec<&str> = fields.iter().map(|field| field.name).collect();
-            Err(("field", format!("{sentence} has no {name:?}, but {}", all.join(", "))))
-        }
+    if let Some(field) = fields.iter().find(|field| field.name == name) {
+        Ok((sentence.as_bytes().try_into().expect("three letters"), field.name))
+    } else {
+        let all: Vec<&str> = fields.iter().map(|field| field.name).collect();
+        Err(("field", format!("{sentence} has no {name:?}, but {}", all.join(", "))))
     }
 }
 
@@ -316,16 +315,20 @@ fn pair(text: &str, at: usize) -> Option<u32> {
     text.get(at..at + 2).filter(|pair| pair.bytes().all(|byte| byte.is_ascii_digit()))?.parse().ok()
 }
 
-/// A moment as RFC 3339 writes it, with the milliseconds where there are some.
+/// A moment, of a date and a time of day `hhmmss.sss`.
 fn moment(year: u32, month: u32, day: u32, time: &str) -> Option<String> {
     let (whole, decimals) = time.split_once('.').unwrap_or((time, ""));
-    let (hour, minute, second) = (pair(whole, 0)?, pair(whole, 2)?, pair(whole, 4)?);
-    let possible =
-        whole.len() == 6 && (1980..2100).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
-    if !possible || hour > 23 || minute > 59 || second > 60 || !decimals.bytes().all(|byte| byte.is_ascii_digit()) {
+    if whole.len() != 6 || year < 1980 || !decimals.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let millis: u32 = format!("{decimals:0<3}").get(..3)?.parse().ok()?;
-    let fraction = if millis == 0 { String::new() } else { format!(".{millis:03}") };
-    Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z"))
+    let moment = Moment {
+        year: year.into(),
+        month: month.into(),
+        day: day.into(),
+        hour: pair(whole, 0)?.into(),
+        minute: pair(whole, 2)?.into(),
+        second: pair(whole, 4)?.into(),
+        millis: format!("{decimals:0<3}").get(..3)?.parse().ok()?,
+    };
+    moment.utc(0)
 }
