@@ -137,11 +137,15 @@ impl Drafted {
         let alike = |at: usize| rows.iter().all(|row| row[at] == rows[0][at]);
         let varies = (0..rows[0].len()).any(|at| matches!(rows[0][at], Token::Number(_)) && !alike(at));
         let (mut regex, mut fields) = (String::from("^"), Vec::new());
-        let (mut word, mut number) = (None, 0);
+        let (mut word, mut number): (Option<String>, _) = (None, 0);
         for (at, token) in rows[0].iter().enumerate() {
             match token {
                 Token::Blanks => regex += " *",
-                Token::Other(other) => regex += &escape(&other.to_string()),
+                Token::Other(other) => {
+                    regex += &escape(&other.to_string());
+                    // A word names what stands right behind it.
+                    word = word.filter(|_| matches!(other, '=' | ':'));
+                }
                 Token::Word(text) if is_unit(&rows[0], at) && alike(at) => {
                     let field = format!("unit{number}");
                     let unit = if text == "%" { "%" } else { "[A-Za-z%\u{b0}]+[0-9]*" };
@@ -331,6 +335,11 @@ fn name(word: &str) -> String {
     let plain: String = word.chars().filter(char::is_ascii_alphanumeric).take(40).collect();
     let mut letters = plain.chars();
     match letters.next() {
+        Some(_)
+            if plain.chars().all(|c| !c.is_ascii_lowercase()) && !plain.starts_with(|c: char| c.is_ascii_digit()) =>
+        {
+            plain.to_ascii_lowercase()
+        }
         Some(first) if first.is_ascii_alphabetic() => first.to_ascii_lowercase().to_string() + letters.as_str(),
         _ => "value".to_owned(),
     }
@@ -372,7 +381,7 @@ mod tests {
             "^[A-Za-z_]+\\,GS\\, *(?<value1>[-+]? *[0-9]+(?:[.,][0-9]+)?)(?<unit1>[A-Za-z%\u{b0}]+[0-9]*)$"
         );
         let serial = json!({ "message": "line", "field": "value1", "expect": { "unit1": "kg" } });
-        assert_eq!(drafted.properties, [json!({ "name": "gS", "type": "float64", "unit": "kg", "serial": serial })]);
+        assert_eq!(drafted.properties, [json!({ "name": "value", "type": "float64", "unit": "kg", "serial": serial })]);
     }
 
     #[test]
