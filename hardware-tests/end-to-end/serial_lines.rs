@@ -17,7 +17,7 @@ use common::{
 };
 use hardware_tests::child::Running;
 use mapper_modbus::sim::Pty;
-use tokio::{io::AsyncWriteExt as _, time::sleep};
+use tokio::{io::AsyncWriteExt as _, sync::oneshot, time::sleep};
 
 /// A text of one number in each line.
 const COUNTER: &str = "frame: { end: '\\n' }, messages: [ { name: count, regex: '^n=(?<count>[0-9]+)$' } ]";
@@ -65,11 +65,20 @@ async fn a_line_that_is_pulled_out_is_offline_until_it_is_put_in_again() {
 
     // Once more, and this time it is pulled out in the middle of a frame: its half is not joined to what comes next.
     let from = site.count("meter");
-    socket.plug(async |mut pty: Pty| {
-        pty.write_all(b"n=100000\nn=12").await.unwrap();
+    let (break_off, mut broken_off) = oneshot::channel();
+    let (said, half) = oneshot::channel();
+    socket.plug(async move |mut pty: Pty| {
+        while broken_off.try_recv().is_err() {
+            pty.write_all(b"n=100000\n").await.unwrap();
+            sleep(Duration::from_millis(20)).await;
+        }
+        pty.write_all(b"n=12").await.unwrap();
+        said.send(()).unwrap();
         std::future::pending::<()>().await;
     });
     site.reads_after(from, "meter", "count", |v| *v == 100_000).await;
+    break_off.send(()).unwrap();
+    half.await.unwrap();
     socket.unplug().await;
     site.offline("meter").await;
     let from = site.count("meter");
