@@ -50,7 +50,7 @@ enum Voice {
     /// Nobody: what comes is dropped.
     None,
     /// For frames of the grammar.
-    Frames(Ear),
+    Frames(Box<Ear>),
     /// For telegrams of a language.
     Language(Box<Hearer>),
 }
@@ -128,9 +128,9 @@ struct Last {
 }
 
 /// Who listens for an answer.
-fn ear<'a>(own: &'a mut Option<Ear>, voice: &'a mut Voice) -> Option<&'a mut Ear> {
+fn ear<'a>(own: &'a mut Option<Box<Ear>>, voice: &'a mut Voice) -> Option<&'a mut Ear> {
     match (own, voice) {
-        (Some(ear), _) | (None, Voice::Frames(ear)) => Some(ear),
+        (Some(ear), _) | (None, Voice::Frames(ear)) => Some(ear.as_mut()),
         (None, Voice::None | Voice::Language(_)) => None,
     }
 }
@@ -161,7 +161,7 @@ impl SerialBus {
             (Some(listener), _) => {
                 Voice::Language(Box::new(Hearer { listener, at: Instant::now(), awake: false, told: None }))
             }
-            (None, Some(framing)) => Voice::Frames(Ear::new(framing.clone())),
+            (None, Some(framing)) => Voice::Frames(Box::new(Ear::new(framing.clone()))),
             (None, None) => Voice::None,
         };
         Self { line, wire, voice, kept: VecDeque::new(), report, started: false, gone: Box::new(gone) }
@@ -273,7 +273,7 @@ impl SerialBus {
         if !self.line.framing.as_ref().is_some_and(|framing| Arc::ptr_eq(framing, expected.framing)) {
             let mut ear = Ear::new(expected.framing.clone());
             ear.clear();
-            own = Some(ear);
+            own = Some(Box::new(ear));
         }
         let (mut miss, mut last) = (Miss::Silence, Last::default());
         loop {
@@ -367,13 +367,13 @@ impl SerialBus {
                     sleep(pause).await;
                     Ok(())
                 }
-                iec62056::Step::Listen(pause) => match timeout(pause, self.wire.listen(&mut readout)).await {
-                    Ok(heard) => heard,
-                    Err(_) => {
+                iec62056::Step::Listen(pause) => {
+                    let heard = timeout(pause, self.wire.listen(&mut readout)).await;
+                    heard.unwrap_or_else(|_| {
                         readout.silence();
                         Ok(())
-                    }
-                },
+                    })
+                }
                 iec62056::Step::Done(telegram) => {
                     self.report.good();
                     return Ok(Answer::Telegram(Box::new(Told(telegram))));

@@ -149,20 +149,20 @@ impl Protocol for Serial {
         replay::replay(bound, sample)
     }
 
-    fn probe_schema(&self) -> Option<Json> {
-        Some(mapper_api::schema_of::<probe::Args>())
-    }
-
-    fn probe(&self, args: &Json) -> Result<Box<dyn Probing>> {
-        Ok(Box::new(probe::begin(args)?))
-    }
-
     fn scan_schema(&self) -> Option<Json> {
         Some(mapper_api::schema_of::<scan::Args>())
     }
 
     fn discover(&self, args: &Json) -> Result<Box<dyn Discovery>> {
         Ok(Box::new(scan::begin(args)?))
+    }
+
+    fn probe_schema(&self) -> Option<Json> {
+        Some(mapper_api::schema_of::<probe::Args>())
+    }
+
+    fn probe(&self, args: &Json) -> Result<Box<dyn Probing>> {
+        Ok(Box::new(probe::begin(args)?))
     }
 
     async fn open(&self, bound: &Bound) -> Result<SerialBus> {

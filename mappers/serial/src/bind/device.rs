@@ -89,15 +89,15 @@ impl Device {
     fn exchange(&self, sent: usize, answer: Option<(&Framing, Duration)>) -> Cost {
         let line = &self.line;
         let babble = if self.quiet.is_zero() { Duration::ZERO } else { BABBLE };
-        let send = self.quiet + line.time(sent);
+        let before = self.quiet + line.time(sent);
         let stuck = babble + STUCK + line.time(sent);
         match answer {
-            None => Cost { wire: send, longest: send + stuck },
+            None => Cost { wire: before, longest: before + stuck },
             Some((framing, timeout)) => {
                 let most = line.time(framing.max()).min(LONGEST_ANSWER);
-                let once = send + stuck + timeout + most + 2 * STUTTER;
+                let once = before + stuck + timeout + most + 2 * STUTTER;
                 Cost {
-                    wire: send + line.time(framing.max().min(USUAL)),
+                    wire: before + line.time(framing.max().min(USUAL)),
                     longest: once * (self.retries + 1) + Duration::from_secs(1),
                 }
             }

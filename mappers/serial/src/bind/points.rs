@@ -29,7 +29,9 @@ pub(super) fn points(
             None => in_message(endpoint, messages, point),
         };
         let place = place.unwrap_or_else(|mistakes| {
-            mistakes.into_iter().for_each(|(path, message)| wrong(&path, message));
+            for (path, message) in mistakes {
+                wrong(&path, message);
+            }
             Place::Nowhere
         });
         match (&point.address.write, point.access.can_write()) {
@@ -39,7 +41,7 @@ pub(super) fn points(
                 }
             }
             (None, true) => {
-                wrong("write", "is missing: what is sent, such as write: {send: 'SET {value}\\r\\n'}".into())
+                wrong("write", "is missing: what is sent, such as write: {send: 'SET {value}\\r\\n'}".into());
             }
             (Some(_), false) => {
                 let message = "has `write`, and may only be read; write or readWrite would be accepted";
