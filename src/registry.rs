@@ -11,6 +11,8 @@ pub fn mappers() -> Vec<Arc<dyn Mapper>> {
         Arc::new(mapper_ble::Ble::default()),
         #[cfg(feature = "modbus")]
         Arc::new(mapper_modbus::Modbus),
+        #[cfg(feature = "serial")]
+        Arc::new(mapper_serial::Serial::default()),
         #[cfg(feature = "virtual")]
         Arc::new(mapper_virtual::Virtual),
     ]

@@ -5,14 +5,11 @@
 //! there is a model, never by `required`. A schema gets no `default` and no `nullable`, and every list, text and map
 //! gets a bound, without which the API server refuses the rules as too costly.
 
-use kube::{
-    CustomResourceExt,
-    core::schema::{OptionalEnum, OptionalIntOrString, StructuralSchemaRewriter},
-};
+use kube::core::schema::{OptionalEnum, OptionalIntOrString, StructuralSchemaRewriter};
 use schemars::transform::Transform;
 use serde_json::{Map, Value, json};
 
-use crate::{Device, DeviceModel, MAX_PROPERTIES};
+use crate::MAX_PROPERTIES;
 
 /// Reserved under `protocol` and on properties, for mappers that the binary does not know.
 pub const RESERVED: &str = "external";
@@ -42,13 +39,18 @@ pub struct Crds {
 /// Where the schema of the objects stands in a CRD.
 pub const SCHEMA: &str = "/spec/versions/0/schema/openAPIV3Schema";
 
+/// What kube generates from the types, as text: generated at run time it would link the whole schema of schemas, to read
+/// and to write, for what is the same in every program. A test holds it to the types.
+const GENERATED: &str = include_str!("generated.json");
+
 /// Composes the CRDs for these protocols.
 ///
 /// # Panics
 /// When a protocol is named [`RESERVED`], or a fragment is no JSON schema.
 pub fn compose(fragments: &[Fragment]) -> Crds {
     let fragments: Vec<Fragment> = fragments.iter().map(structural).collect();
-    let mut device = serde_json::to_value(Device::crd()).expect("a CRD is JSON");
+    let mut generated: Value = serde_json::from_str(GENERATED).expect("a test holds it to the types");
+    let (mut device, mut model) = (generated["device"].take(), generated["model"].take());
     let schema = root(&mut device);
     let mut spec = schema["properties"]["spec"].take();
     walk(&mut spec, &mut clean);
@@ -60,15 +62,14 @@ pub fn compose(fragments: &[Fragment]) -> Crds {
     list_map(&mut status["properties"]["conditions"], "type");
     status["properties"]["reported"]["maxProperties"] = json!(MAX_PROPERTIES);
 
-    let model_spec = model_spec(&spec, &fragments);
+    let of_model = root(&mut model);
+    let model_spec = model_spec(of_model["properties"]["spec"].take(), &spec, &fragments);
     rules_without_model(&mut spec, &fragments);
     schema["description"] = spec["description"].clone();
     schema["properties"]["spec"] = spec;
 
-    let mut model = serde_json::to_value(DeviceModel::crd()).expect("a CRD is JSON");
-    let schema = root(&mut model);
-    schema["description"] = model_spec["description"].clone();
-    schema["properties"]["spec"] = model_spec;
+    of_model["description"] = model_spec["description"].clone();
+    of_model["properties"]["spec"] = model_spec;
     Crds { device, model }
 }
 
@@ -247,8 +248,8 @@ fn speakable(key: &str) -> bool {
     key.bytes().all(|b| b.is_ascii_alphanumeric()) && !TAKEN.contains(&key)
 }
 
-/// A Device's spec with nothing required, without the keys that are a device's own, and with samples.
-fn model_spec(device: &Value, fragments: &[Fragment]) -> Value {
+/// A Device's spec with nothing required, without the keys that are a device's own, and with a model's own samples.
+fn model_spec(mut own: Value, device: &Value, fragments: &[Fragment]) -> Value {
     let mut spec = device.clone();
     walk(&mut spec, &mut relax);
     spec["properties"]["properties"]["items"]["required"] = json!(["name"]);
@@ -267,8 +268,6 @@ fn model_spec(device: &Value, fragments: &[Fragment]) -> Value {
             None,
         );
     }
-    let mut from = serde_json::to_value(DeviceModel::crd()).expect("a CRD is JSON");
-    let mut own = root(&mut from)["properties"]["spec"].take();
     walk(&mut own, &mut clean);
     spec["description"] = own["description"].take();
     let mut samples = own["properties"]["samples"].take();
@@ -376,9 +375,24 @@ fn bound(schema: &mut Map<String, Value>) {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, path::Path};
+
+    use kube::CustomResourceExt;
     use serde_json::{Value, json};
 
-    use super::{Crds, Fragment, SCHEMA, compose};
+    use super::{Crds, Fragment, GENERATED, SCHEMA, compose};
+    use crate::{Device, DeviceModel};
+
+    #[test]
+    fn what_was_generated_is_what_the_types_say() {
+        let now = json!({"device": Device::crd(), "model": DeviceModel::crd()});
+        let text = format!("{}\n", serde_json::to_string_pretty(&now).unwrap());
+        if std::env::var_os("FIELDGATE_WRITE").is_some() {
+            fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/generated.json"), &text).unwrap();
+        } else {
+            assert!(text == GENERATED, "the types have changed: FIELDGATE_WRITE=1 cargo test -p fieldgate-crds");
+        }
+    }
 
     fn two() -> Crds {
         let endpoint = json!({

@@ -50,7 +50,7 @@ fn root() -> &'static Path {
 
 #[test]
 fn every_help_has_an_example() {
-    for command in ["", "run", "check", "scan", "demo", "health", "crd", "mappers"] {
+    for command in ["", "run", "check", "scan", "probe", "demo", "health", "crd", "mappers"] {
         let args: Vec<_> = [command, "--help"].into_iter().filter(|arg| !arg.is_empty()).collect();
         let ended = run(&args);
         assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{args:?}");

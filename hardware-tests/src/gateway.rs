@@ -87,6 +87,20 @@ fn bluetooth_yaml(name: &str, address: &str, properties: impl IntoIterator<Item 
     yaml
 }
 
+/// A Device that sends frames of [`crate::serial`] on this line: r0 to r3.
+pub fn serial_yaml(name: &str, line: &Path, baud: u32) -> String {
+    let mut yaml = format!(
+        "apiVersion: fieldgate.dev/v1alpha1\nkind: Device\nmetadata: {{ name: {name} }}\nspec:\n  protocol:\n    \
+         serial: {{ path: {}, baud: {baud}, {} }}\n  properties:\n",
+        line.display(),
+        crate::serial::YAML
+    );
+    for n in 0..4 {
+        let _ = writeln!(yaml, "    - {{ name: r{n}, type: uint16, serial: {{ offset: {} }} }}", 2 + 2 * n);
+    }
+    yaml
+}
+
 /// Writes one file per device below `folder`, which is emptied first. Returns the folder.
 pub fn write_devices(folder: &Path, devices: impl IntoIterator<Item = (String, String)>) -> Result<PathBuf> {
     let folder = folder.join("devices");
@@ -140,6 +154,20 @@ pub fn start_on(
 ) -> Result<Running> {
     let mut program = Command::new(program);
     program.env("DBUS_SYSTEM_BUS_ADDRESS", bus);
+    run(program, scratch, devices, broker, settings)
+}
+
+/// The same as [`start`], with its pages on this port of 127.0.0.1.
+pub fn start_watched(
+    program: &Path,
+    scratch: &Path,
+    devices: &Path,
+    broker: u16,
+    settings: Settings,
+    http: u16,
+) -> Result<Running> {
+    let mut program = Command::new(program);
+    program.env("FIELDGATE_HTTP", format!("127.0.0.1:{http}"));
     run(program, scratch, devices, broker, settings)
 }
 

@@ -13,5 +13,6 @@ pub mod gateway;
 pub mod proc;
 pub mod pty;
 pub mod rtu;
+pub mod serial;
 pub mod sim;
 pub mod subscriber;

@@ -92,7 +92,7 @@ fn send(line: &mut impl Write, bytes: &[u8], start: Instant, character: Duration
 }
 
 /// CRC-16/MODBUS; 0 over a frame that ends in its own.
-fn crc(bytes: &[u8]) -> u16 {
+pub fn crc(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0xFFFF, |crc, &byte| {
         (0..8).fold(crc ^ u16::from(byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xA001 } else { crc >> 1 })
     })

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)] // all of it is a test
 
 use std::{
-    process::Output,
+    process::{Command, Output},
     time::{Duration, Instant},
 };
 
@@ -44,6 +44,34 @@ fn the_rig_holds() {
     let through = Kubectl::new(server.kubectl().command(&[]).get_program().as_ref(), &through);
     the_proxy_lies_on_demand(&server, &namespace, &proxy, &through);
     the_line_is_cut_on_demand(&server, &namespace, &proxy, &through);
+}
+
+/// `FIELDGATE_TEST_KUBECONFIG`: this test points itself, in a process of its own, to a server that it started.
+#[test]
+fn a_cluster_that_is_there_is_asked_and_nothing_else() {
+    const NAME: &str = "a_cluster_that_is_there_is_asked_and_nothing_else";
+    if std::env::var_os("FIELDGATE_TEST_KUBECONFIG").is_none() {
+        let there = Server::start(&Options { own: true, ..Options::default() }).unwrap();
+        let config = there.folder().join("admin.kubeconfig");
+        let mut again = Command::new(std::env::current_exe().unwrap());
+        let output = again.args(["--exact", NAME]).env("FIELDGATE_TEST_KUBECONFIG", config).output().unwrap();
+        assert!(output.status.success() && said(&output).contains("1 passed"), "{}", said(&output));
+        let audit = there.audit().unwrap();
+        assert!(audit.iter().any(|e| e.resource == "devices" && e.verb == "list"), "the very server was asked");
+        return;
+    }
+    let mut server = Server::start(&Options::default()).unwrap();
+    server.kubectl().define(&crds()).unwrap();
+    let namespace = server.namespace("rig").unwrap();
+    server.kubectl().apply(&namespace, &rights(&namespace).to_string()).unwrap();
+    let gateway = Gateway::new(&server, &namespace, "rig-there").unwrap();
+    server.kubectl().apply(&namespace, &device("one", "rig-there")).unwrap();
+    let config = gateway.kubeconfig(server.endpoint()).unwrap();
+    let asks = Kubectl::new(server.kubectl().command(&[]).get_program().as_ref(), &config);
+    assert!(asks.raw(DEVICES).unwrap().contains("\"one\""));
+    let why = |error: anyhow::Error| error.to_string();
+    assert!(server.kill().map_err(why).unwrap_err().contains("it is not ours"));
+    assert!(server.audit().map_err(why).unwrap_err().contains("not ours to read"));
 }
 
 fn a_gateway_may_do_its_work_and_nothing_else(server: &Server, gateway: &Gateway, asks: &Kubectl) {

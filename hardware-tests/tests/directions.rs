@@ -122,7 +122,7 @@ fn the_resources_are_types_without_client_runtime_or_protocol() {
 
 #[test]
 fn without_its_feature_there_is_no_kubernetes_client() {
-    let features = ["--no-default-features", "--features", "ble,modbus,virtual,demo"];
+    let features = ["--no-default-features", "--features", "ble,modbus,serial,virtual,demo"];
     let args =
         ["tree", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}", "--package", "fieldgate"];
     let tree = output(env!("CARGO"), &[&args[..], &features].concat());

@@ -14,10 +14,13 @@ mod check;
 mod crd;
 #[cfg(feature = "demo")]
 mod demo;
+mod found;
 mod health;
 mod mappers;
+mod probe;
 mod run;
 mod scan;
+mod told;
 
 /// The device-protocol bridge for Kubernetes at the edge.
 ///
@@ -44,6 +47,8 @@ enum Command {
     Check(check::Args),
     /// Look for devices that nothing describes yet.
     Scan(scan::Args),
+    /// Listen to a device that nothing describes yet, until it is understood.
+    Probe(probe::Args),
     /// Show it all at work: a broker, simulated devices, readings, a write, a dead device.
     #[cfg(feature = "demo")]
     Demo(demo::Args),
@@ -72,6 +77,7 @@ pub fn main_with(mappers: Vec<Arc<dyn Mapper>>) -> ExitCode {
         Command::Run(args) => run::run(args, mappers),
         Command::Check(args) => check::run(&args, mappers),
         Command::Scan(args) => scan::run(&args, &mappers),
+        Command::Probe(args) => probe::run(&args, &mappers),
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(&args, mappers),
         Command::Health(args) => health::run(&args),

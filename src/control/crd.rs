@@ -94,7 +94,7 @@ mod tests {
     use crate::{control::yaml, registry::mappers};
 
     #[test]
-    #[cfg(all(feature = "ble", feature = "modbus", feature = "virtual"))]
+    #[cfg(all(feature = "ble", feature = "modbus", feature = "serial", feature = "virtual"))]
     fn the_committed_files_are_what_the_mappers_say() {
         for crd in crds(&mappers()) {
             let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("crds").join(super::file_name(&crd));

@@ -253,7 +253,7 @@ fn property(item: &Node, parsed: &crd::Property, device_period: Duration, out: &
             ),
         )),
         (true, Some(node)) if parsed.size.is_some_and(|size| !fits(data_type, size)) => {
-            out.push(Finding::at(node, format!("a {data_type} has {}", lengths(data_type))));
+            out.push(Finding::at(node, format!("a {data_type} has so many bytes: {}", lengths(data_type))));
         }
         _ => {}
     }

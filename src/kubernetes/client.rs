@@ -1,41 +1,29 @@
 //! The way to the API server: one request and its answer, within bounded time. It retries nothing but a request whose
 //! token was refused, once, with a token read anew.
 //!
-//! kube gives the configuration, TLS and the token (which it reads again within a minute); the stack around it is ours.
-//! Its own retry would hold on to one PATCH for minutes. It speaks HTTP/1.1 only, so that a request that is given up
-//! takes its connection with it and the next one opens another; no request waits behind a dead HTTP/2 connection.
-//! Keep-alive by TCP finds a dead connection below a watch within a minute without waking this process.
+//! kube gives the configuration; the stack below it is ours. kube's own would hold on to one PATCH for minutes, and links
+//! a language of queries with its regular expressions for a kind of credentials that kubectl no longer has. It speaks
+//! HTTP/1.1 only, so that a request that is given up takes its connection with it and the next one opens another; no
+//! request waits behind a dead HTTP/2 connection. Keep-alive by TCP finds a dead connection below a watch within a minute
+//! without waking this process.
 
 use std::{
-    path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use anyhow::{Context, bail};
 use bytes::Bytes;
 use http::{Method, Request, Response, header};
-use http_body_util::BodyExt;
-use hyper_util::{
-    client::legacy::{self, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
-};
-use kube::{
-    Client, Config,
-    client::{Body, ClientBuilder, ConfigExt},
-    config::{KubeConfigOptions, Kubeconfig},
-};
-use tokio::{
-    runtime::Handle,
-    sync::oneshot,
-    time::{Instant, timeout, timeout_at},
-};
-use tower::{BoxError, ServiceExt};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use jiff::Timestamp;
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::failure::{Failure, shorten};
+use super::{
+    failure::{Failure, shorten},
+    target::{Target, Way},
+};
 use crate::observe::api::Counts;
 
 /// Without a version, since caches at the edge are kept by it.
@@ -44,61 +32,14 @@ pub const USER_AGENT: &str = "fieldgate";
 pub const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a whole answer may take: a page of a list over a slow line.
 const WHOLE: Duration = Duration::from_secs(60);
-const CONNECT: Duration = Duration::from_secs(5);
-const KEEPALIVE: Duration = Duration::from_secs(30);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-const IDLE: Duration = Duration::from_secs(30);
 /// The largest answer that is taken: a page of 500 objects of a tenth of a megabyte.
 const LARGEST: usize = 64 << 20;
 /// A refused token is read anew at most this often.
 const RENEWAL: Duration = Duration::from_secs(1);
-/// How long the program of a kubeconfig that gives credentials may take.
-const PLUGIN: Duration = Duration::from_secs(30);
+/// Credentials that end soon are asked for anew at most this often.
+const AHEAD: Duration = Duration::from_secs(10);
 /// While nobody is reached token and authority are read anew at most this often.
 const REFRESH: Duration = Duration::from_secs(60);
-
-/// Who is asked, and as whom.
-enum Target {
-    Kubeconfig {
-        path: PathBuf,
-        /// It is being read.
-        reading: Arc<AtomicBool>,
-    },
-    Pod,
-}
-
-impl Target {
-    /// What is read for it: settings, credentials, authority. A kubeconfig may name a program that gives the credentials,
-    /// which is run on a thread of its own, and given up when it takes too long; as long as it goes on, no other is begun.
-    async fn connect(&self) -> anyhow::Result<Client> {
-        let Self::Kubeconfig { path, reading } = self else { return connect(&pod()?) };
-        if reading.swap(true, Ordering::AcqRel) {
-            bail!("the program that the kubeconfig file {} names for credentials has not ended yet", path.display());
-        }
-        let (done, result) = oneshot::channel();
-        let (runtime, path, ends) = (Handle::current(), path.clone(), reading.clone());
-        let shown = path.display().to_string();
-        std::thread::Builder::new().name("kubeconfig".into()).spawn(move || {
-            let client = runtime.block_on(kubeconfig(&path)).and_then(|config| {
-                let of_file = || format!("the kubeconfig file {}", path.display());
-                // What is built belongs to the runtime.
-                let _entered = runtime.enter();
-                connect(&config).with_context(of_file)
-            });
-            ends.store(false, Ordering::Release);
-            // Nobody may wait for it any more.
-            let _ = done.send(client);
-        })?;
-        match timeout(PLUGIN, result).await {
-            Ok(Ok(client)) => client,
-            Ok(Err(_)) => bail!("reading the kubeconfig file {shown} broke down"),
-            Err(_) => bail!(
-                "the program that the kubeconfig file {shown} names for credentials did not end within {} s",
-                PLUGIN.as_secs()
-            ),
-        }
-    }
-}
 
 /// The way to one API server.
 pub struct Link {
@@ -109,7 +50,7 @@ pub struct Link {
 }
 
 struct State {
-    client: Client,
+    way: Arc<Way>,
     renewed: Option<Instant>,
 }
 
@@ -141,10 +82,9 @@ impl Link {
     /// # Errors
     /// The file is not there or not right; this is no pod; the service account has no token here.
     pub async fn open(kubeconfig: Option<&Path>) -> anyhow::Result<Self> {
-        let target = kubeconfig
-            .map_or(Target::Pod, |path| Target::Kubeconfig { path: path.to_owned(), reading: Arc::default() });
-        let client = target.connect().await?;
-        Ok(Self { target, state: Mutex::new(State { client, renewed: None }), counts: Arc::default() })
+        let target = Target::new(kubeconfig);
+        let way = Arc::new(target.connect().await?);
+        Ok(Self { target, state: Mutex::new(State { way, renewed: None }), counts: Arc::default() })
     }
 
     /// Asks, and reads the whole answer.
@@ -163,13 +103,17 @@ impl Link {
     ///
     /// # Errors
     /// Everything but a success.
-    pub async fn stream(&self, ask: &Ask) -> Result<Body, Failure> {
+    pub async fn stream(&self, ask: &Ask) -> Result<Incoming, Failure> {
         let answer = self.begin(ask).await;
         self.counts.count(ask.verb, answer.as_ref().map_or_else(|failure| failure.kind.word(), |_| "ok"));
         answer.map(Response::into_body)
     }
 
-    async fn begin(&self, ask: &Ask) -> Result<Response<Body>, Failure> {
+    async fn begin(&self, ask: &Ask) -> Result<Response<Incoming>, Failure> {
+        let ends = self.state().way.credentials.end_soon(Timestamp::now());
+        if ends {
+            self.renew(AHEAD).await;
+        }
         let answer = match self.send(ask).await {
             Ok(answer) => answer,
             Err(failure) => {
@@ -177,27 +121,30 @@ impl Link {
                 return Err(failure);
             }
         };
-        if answer.status().as_u16() == 401 && self.renew().await {
+        if answer.status().as_u16() == 401 && self.renew(RENEWAL).await {
             return check(self.send(ask).await?).await;
         }
         check(answer).await
     }
 
-    async fn send(&self, ask: &Ask) -> Result<Response<Body>, Failure> {
+    async fn send(&self, ask: &Ask) -> Result<Response<Incoming>, Failure> {
+        let way = self.state().way.clone();
         let mut request = Request::builder()
             .method(ask.method.clone())
-            .uri(&ask.path)
+            .uri(way.address(&ask.path))
             .header(header::USER_AGENT, USER_AGENT)
             .header(header::ACCEPT, "application/json")
             .header(header::ACCEPT_ENCODING, "identity");
         if let Some(content) = ask.content {
             request = request.header(header::CONTENT_TYPE, content);
         }
+        if let Some(value) = way.credentials.authorization() {
+            request = request.header(header::AUTHORIZATION, value);
+        }
         let request = request
-            .body(Body::from(ask.body.clone()))
+            .body(Full::new(ask.body.clone()))
             .map_err(|error| Failure::away(format!("cannot ask for {}: {error}", ask.path)))?;
-        let client = self.state().client.clone();
-        match timeout(PATIENCE, client.send(request)).await {
+        match timeout(PATIENCE, way.http.request(request)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(Failure::away(causes(&error))),
             Err(_) => Err(Failure::away(format!("no answer within {} s", PATIENCE.as_secs()))),
@@ -207,24 +154,23 @@ impl Link {
     /// Nobody was reached: a pod's authority may be another by now, and is read anew for the next request, rarely. (A
     /// kubeconfig may name a program to run, which nobody wants once a minute of an outage.)
     async fn refresh(&self) {
-        let due = self.state().renewed.is_none_or(|at| at.elapsed() >= REFRESH);
-        if due && matches!(self.target, Target::Pod) {
-            self.renew().await;
+        if matches!(self.target, Target::Pod) {
+            self.renew(REFRESH).await;
         }
     }
 
-    /// Reads token and authority anew. False if that was done a moment ago, or cannot be done.
-    async fn renew(&self) -> bool {
+    /// Reads token and authority anew. False if that was done less than so long ago, or cannot be done.
+    async fn renew(&self, least: Duration) -> bool {
         {
             let mut state = self.state();
-            if state.renewed.is_some_and(|at| at.elapsed() < RENEWAL) {
+            if state.renewed.is_some_and(|at| at.elapsed() < least) {
                 return false;
             }
             state.renewed = Some(Instant::now());
         }
         match self.target.connect().await {
-            Ok(client) => {
-                self.state().client = client;
+            Ok(way) => {
+                self.state().way = Arc::new(way);
                 true
             }
             Err(error) => {
@@ -239,7 +185,7 @@ impl Link {
     }
 }
 
-async fn check(answer: Response<Body>) -> Result<Response<Body>, Failure> {
+async fn check(answer: Response<Incoming>) -> Result<Response<Incoming>, Failure> {
     let code = answer.status();
     if code.is_success() {
         return Ok(answer);
@@ -250,7 +196,7 @@ async fn check(answer: Response<Body>) -> Result<Response<Body>, Failure> {
 }
 
 /// The whole body; each part of it within [`PATIENCE`].
-async fn read(mut body: Body) -> Result<Bytes, Failure> {
+async fn read(mut body: Incoming) -> Result<Bytes, Failure> {
     let mut whole = Vec::new();
     while let Some(part) = part(&mut body, Instant::now() + PATIENCE).await? {
         if whole.len() + part.len() > LARGEST {
@@ -265,7 +211,7 @@ async fn read(mut body: Body) -> Result<Bytes, Failure> {
 ///
 /// # Errors
 /// None came until then, or the connection broke.
-pub async fn part(body: &mut Body, until: Instant) -> Result<Option<Bytes>, Failure> {
+pub async fn part(body: &mut Incoming, until: Instant) -> Result<Option<Bytes>, Failure> {
     loop {
         return match timeout_at(until, body.frame()).await {
             Ok(Some(Ok(frame))) => match frame.into_data() {
@@ -279,58 +225,10 @@ pub async fn part(body: &mut Body, until: Instant) -> Result<Option<Bytes>, Fail
     }
 }
 
-async fn kubeconfig(path: &Path) -> anyhow::Result<Config> {
-    let of_file = || format!("the kubeconfig file {}", path.display());
-    let kubeconfig = Kubeconfig::read_from(path).with_context(of_file)?;
-    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.with_context(of_file)
-}
-
-fn pod() -> anyhow::Result<Config> {
-    if std::env::var("KUBERNETES_SERVICE_HOST").unwrap_or_default().is_empty() {
-        bail!(
-            "no Kubernetes API server: KUBERNETES_SERVICE_HOST is not set, so this is no pod with one; \
-             give --kubeconfig FILE, or `kubernetes: {{ kubeconfig: FILE }}` in the settings file"
-        );
-    }
-    Config::incluster_env().context(
-        "the pod's service account cannot be used: \
-         is automountServiceAccountToken off? (or give --kubeconfig FILE)",
-    )
-}
-
-fn connect(config: &Config) -> anyhow::Result<Client> {
-    if let Some(proxy) = &config.proxy_url {
-        bail!("the kubeconfig file asks for the proxy {proxy}; HTTP proxies are not supported");
-    }
-    let mut http = HttpConnector::new();
-    http.enforce_http(false);
-    http.set_nodelay(true);
-    http.set_connect_timeout(Some(CONNECT));
-    http.set_keepalive(Some(KEEPALIVE));
-    http.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
-    http.set_keepalive_retries(Some(3));
-    let https = config.rustls_https_connector_with_connector(http).context("TLS")?;
-    let client = legacy::Builder::new(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE)
-        .pool_max_idle_per_host(1)
-        .build::<_, Body>(https)
-        .map_err(BoxError::from);
-    let stack = ClientBuilder::new(client, config.default_namespace.clone());
-    Ok(match config.auth_layer().context("the credentials")? {
-        Some(auth) => stack.with_layer(&auth).with_layer(&config.base_uri_layer()).build(),
-        None => stack.with_layer(&config.base_uri_layer()).build(),
-    })
-}
-
 /// An error and what caused it, as one line; what is said twice is said once.
-fn causes(error: &kube::Error) -> String {
+fn causes(error: &dyn std::error::Error) -> String {
     let mut text = String::new();
-    let mut next: Option<&dyn std::error::Error> = match error {
-        // Its own words say nothing.
-        kube::Error::Service(error) => Some(&**error),
-        error => Some(error),
-    };
+    let mut next = Some(error);
     while let Some(error) = next {
         let said = error.to_string();
         if !text.contains(&said) {
@@ -356,6 +254,8 @@ pub fn encode(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use serde_json::json;
 
     use super::{
@@ -399,16 +299,19 @@ mod tests {
         }
     }
 
-    /// A kubeconfig whose credentials come from this shell script.
     fn plugin(script: &str) -> PathBuf {
-        let path = kubeconfig("http://127.0.0.1:1", None);
-        let mut config: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        plugin_for(&kubeconfig("http://127.0.0.1:1", None), script)
+    }
+
+    /// This kubeconfig, with credentials from this shell script.
+    fn plugin_for(path: &Path, script: &str) -> PathBuf {
+        let mut config: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         config["users"][0]["user"] = json!({"exec": {
             "apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never",
             "command": "sh", "args": ["-c", script],
         }});
-        std::fs::write(&path, config.to_string()).unwrap();
-        path
+        std::fs::write(path, config.to_string()).unwrap();
+        path.to_owned()
     }
 
     #[tokio::test]
@@ -430,6 +333,24 @@ mod tests {
         assert!(ticks > 10, "{ticks}");
         let error = format!("{:#}", Link::open(Some(&plugin("exit 1"))).await.err().unwrap());
         assert!(error.contains("kubeconfig file"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_program_is_run_again_before_its_token_ends_but_not_for_each_request() {
+        let liar = Liar::start(|_| version()).await;
+        let runs = liar.kubeconfig.with_file_name("runs");
+        let soon = Timestamp::now().checked_add(jiff::SignedDuration::from_secs(30)).unwrap();
+        let script = format!(
+            r#"echo >> {runs}; echo "{{\"status\": {{\"token\": \"t$(wc -l < {runs})\", \"expirationTimestamp\": \"{soon}\"}}}}""#,
+            runs = runs.display()
+        );
+        let path = plugin_for(&liar.kubeconfig, &script);
+        let link = Link::open(Some(&path)).await.unwrap();
+        for _ in 0..3 {
+            link.ask(&Ask::get("get", "/version")).await.unwrap();
+        }
+        let tokens: Vec<_> = liar.asked().into_iter().map(|asked| asked.token).collect();
+        assert_eq!(tokens, ["Bearer t2", "Bearer t2", "Bearer t2"]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use fieldgate_crds::{GROUP, VERSION};
-use kube::client::Body;
+use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
@@ -151,7 +151,7 @@ pub enum Event {
 /// An open watch.
 pub struct Watch {
     kind: Kind,
-    body: Body,
+    body: Incoming,
     buffer: Vec<u8>,
     /// How much of the buffer was looked through for an end of line.
     seen: usize,

@@ -5,6 +5,7 @@
 //! list, watch -> reflect -> store -> source        what is seen, and when a set is yielded
 //!                   confirm -> trust               what may be taken away
 //! client (failure, backoff)                below all of them
+//! target (kubeconfig, credentials, tls)    below client
 //! mirror <- store, sink                            the statuses as they are stored
 //! ```
 
@@ -17,18 +18,23 @@ use crate::{observe::api::Counts, settings::Kubernetes};
 pub mod backoff;
 pub mod client;
 mod confirm;
+mod credentials;
 mod events;
 pub mod failure;
 pub mod kept;
+mod kubeconfig;
 pub mod list;
 pub mod mirror;
 pub mod object;
+mod plugin;
 mod reflect;
 pub mod sink;
 pub mod source;
 pub mod store;
+mod target;
 #[cfg(test)]
 mod testing;
+mod tls;
 pub mod trouble;
 pub mod trust;
 

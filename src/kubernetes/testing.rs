@@ -162,10 +162,15 @@ impl Body for Lines {
     }
 }
 
-/// A kubeconfig file for this URL, with the token in a file if there is one.
-pub fn kubeconfig(url: &str, token: Option<&std::path::Path>) -> PathBuf {
+/// A folder of this test's own.
+pub fn folder() -> PathBuf {
     let folder = std::env::temp_dir().join(format!("fieldgate-liar-{}-{:x}", std::process::id(), fastrand::u64(..)));
     std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// A kubeconfig file for this URL, with the token in a file if there is one.
+pub fn kubeconfig(url: &str, token: Option<&std::path::Path>) -> PathBuf {
     let user = token.map_or_else(|| json!({}), |token| json!({"tokenFile": token}));
     let config = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "c",
@@ -173,7 +178,7 @@ pub fn kubeconfig(url: &str, token: Option<&std::path::Path>) -> PathBuf {
         "users": [{"name": "u", "user": user}],
         "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
     });
-    let path = folder.join("kubeconfig");
+    let path = folder().join("kubeconfig");
     std::fs::write(&path, config.to_string()).unwrap();
     path
 }

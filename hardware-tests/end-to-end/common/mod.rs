@@ -1,6 +1,6 @@
 //! What the tests against a real broker share: mosquitto on a free port, and subscribers of both protocol versions.
 
-#![allow(dead_code, missing_docs, clippy::unwrap_used)] // each test file uses its own part of it; tests may panic
+#![allow(dead_code, unused_imports, missing_docs, clippy::unwrap_used)] // each test file uses its own part of it; tests may panic
 
 pub mod ble;
 pub mod bridge;
@@ -10,6 +10,8 @@ pub mod gate;
 pub mod kube;
 pub mod plant;
 pub mod schema;
+pub mod serial;
+pub mod site;
 pub mod subscriber;
 
 use std::{future::Future, time::Duration};

@@ -14,8 +14,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use crate::{
-    At, BindError, Bus, BusKey, Capability, Cost, Decoded, Discovery, Error, Host, Point, PointId, Protocol, Refusal,
-    Result, Sequence, Value, schema_of,
+    At, BindError, Bus, BusKey, Capability, Cost, Decoded, Discovery, Error, Host, Point, PointId, Probing, Protocol,
+    Refusal, Result, Sequence, Value, schema_of,
 };
 
 /// A boxed future that may move between threads.
@@ -71,6 +71,13 @@ pub trait Mapper: Send + Sync {
     /// # Errors
     /// The arguments are wrong, or the mapper cannot look.
     fn discover(&self, args: &Json) -> Result<Box<dyn Discovery>>;
+    /// [`Protocol::probe_schema`].
+    fn probe_schema(&self) -> Option<Json>;
+    /// [`Protocol::probe`].
+    ///
+    /// # Errors
+    /// The arguments are wrong.
+    fn probe(&self, args: &Json) -> Result<Box<dyn Probing>>;
     /// [`Protocol::sample_schema`].
     fn sample_schema(&self) -> Option<Json>;
     /// [`Protocol::stand_ins`].
@@ -217,6 +224,14 @@ impl<P: Protocol> Mapper for P {
 
     fn discover(&self, args: &Json) -> Result<Box<dyn Discovery>> {
         Protocol::discover(self, args)
+    }
+
+    fn probe_schema(&self) -> Option<Json> {
+        Protocol::probe_schema(self)
+    }
+
+    fn probe(&self, args: &Json) -> Result<Box<dyn Probing>> {
+        Protocol::probe(self, args)
     }
 
     fn sample_schema(&self) -> Option<Json> {

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    BindError, Bus, BusKey, Cost, DataType, Discovery, Error, Point, PointId, Refusal, Result, Sequence, Value,
+    BindError, Bus, BusKey, Cost, DataType, Discovery, Error, Point, PointId, Probing, Refusal, Result, Sequence, Value,
 };
 
 /// What a mapper can do; `mapper-testkit` selects its cases by it.
@@ -194,6 +194,20 @@ pub trait Protocol: Send + Sync + Sized + 'static {
     /// The arguments are wrong, or the mapper cannot look.
     fn discover(&self, _args: &serde_json::Value) -> Result<Box<dyn Discovery>> {
         let message = format!("{} devices cannot be scanned for", Self::NAME);
+        Err(Error::new(crate::ErrorKind::Unsupported, message))
+    }
+
+    /// The schema of the arguments of [`Protocol::probe`]; none if devices of this protocol need no probe.
+    fn probe_schema(&self) -> Option<serde_json::Value> {
+        None
+    }
+
+    /// Begins to find out how a device that no spec names is to be talked to.
+    ///
+    /// # Errors
+    /// The arguments are wrong.
+    fn probe(&self, _args: &serde_json::Value) -> Result<Box<dyn Probing>> {
+        let message = format!("{} devices cannot be probed", Self::NAME);
         Err(Error::new(crate::ErrorKind::Unsupported, message))
     }
 

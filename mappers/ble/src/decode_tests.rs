@@ -215,6 +215,27 @@ fn what_the_device_refuses_is_refused_for_each_point_of_the_request() {
     assert_eq!(said(&write, Answer::Done), []);
 }
 
+#[test]
+fn digits_and_times_are_whole_or_refused() {
+    let at = characteristic("fff1", "read", 0);
+    let (digits, time) = (DataType::Bcd, DataType::DateTime);
+    let points = [
+        (at.clone(), digits, ByteOrder::Dcba, Some(3), Access::Read),
+        (at, time, ByteOrder::Dcba, Some(4), Access::Read),
+    ];
+    let bound = bound(&points);
+    let spot = Spot { service: short(0xfff0), characteristic: short(0xfff1) };
+    let said = |bytes: &[u8]| {
+        let mut out = Vec::new();
+        notified(&bound, spot, bytes, &mut out);
+        out.into_iter().map(|d| d.result.map_or_else(|e| e.to_string(), |v| v.to_string())).collect::<Vec<_>>()
+    };
+    assert_eq!(said(&[0x56, 0x34, 0x12, 0x65]), ["123456", "2023-09-26T01:31:02Z"]);
+    let short = said(&[0x56, 0x34]);
+    assert!(short.iter().zip([3, 4]).all(|(told, width)| told.contains(&format!("takes {width} from"))), "{short:?}");
+    assert!(said(&[0x5a, 0x34, 0x12, 0x65])[0].contains("a digit is above 9"));
+}
+
 proptest! {
     #[test]
     fn no_bytes_break_the_rules(

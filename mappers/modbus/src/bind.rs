@@ -1,13 +1,14 @@
 //! From YAML to a device that can be planned for: every mistake at once, each with what would be accepted. Pure.
 
-use std::{net::Ipv6Addr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use mapper_api::{At, BindError, ByteOrder, DataType, Point, PointId};
+use mapper_tty::{Parity, Settings, Target};
 use mapper_values::{Bits, DATE_TIME_SIZES};
 
 use crate::{
-    config::{Address, Endpoint, Framing, Parity, Serial, Table},
-    line::{Line, Target},
+    config::{Address, Endpoint, Framing, Serial, Table},
+    line::Line,
 };
 
 /// A Modbus device that was checked: all that planning and decoding need.
@@ -25,6 +26,8 @@ pub struct Bound {
 pub(crate) struct Unit {
     pub id: u8,
     pub target: Target,
+    /// Of a serial line; of no meaning over TCP.
+    pub settings: Settings,
     pub line: Line,
     pub timeout: Duration,
 }
@@ -104,9 +107,9 @@ pub(crate) fn bind(endpoint: &Endpoint, points: &[Point<Address>]) -> Result<Bou
     let target = target(endpoint, &mut refuse);
     let spots: Vec<_> = (0..).zip(points).filter_map(|(id, point)| spot(id, point, limits, &mut errors)).collect();
     match target {
-        Some((target, line)) if errors.is_empty() => {
+        Some((target, settings, line)) if errors.is_empty() => {
             let notes = (0..).zip(points).filter_map(|(id, point)| other_notation(id, &point.address)).collect();
-            Ok(Bound { unit: Arc::new(Unit { id, target, line, timeout }), points: spots, limits, notes })
+            Ok(Bound { unit: Arc::new(Unit { id, target, settings, line, timeout }), points: spots, limits, notes })
         }
         _ => Err(errors),
     }
@@ -142,12 +145,12 @@ fn default_timeout(endpoint: &Endpoint) -> Duration {
     Duration::from_millis(if endpoint.serial.is_some() { 500 } else { 1000 })
 }
 
-fn target(endpoint: &Endpoint, refuse: &mut impl FnMut(&str, String)) -> Option<(Target, Line)> {
+fn target(endpoint: &Endpoint, refuse: &mut impl FnMut(&str, String)) -> Option<(Target, Settings, Line)> {
     let framing = framing(endpoint);
     let quiet = endpoint.quiet.map(|q| q.0);
     match (&endpoint.tcp, &endpoint.serial) {
         (Some(text), None) => match host_port(text, framing) {
-            Ok((host, port)) => Some((Target::Tcp { host, port }, Line::tcp(framing, quiet))),
+            Ok((host, port)) => Some((Target::Tcp { host, port }, Settings::default(), Line::tcp(framing, quiet))),
             Err(message) => {
                 refuse("tcp", message);
                 None
@@ -174,8 +177,8 @@ fn serial_line(
     serial: &Serial,
     quiet: Option<Duration>,
     refuse: &mut impl FnMut(&str, String),
-) -> Option<(Target, Line)> {
-    let baud = u32::try_from(serial.baud).ok().filter(|b| (50..=4_000_000).contains(b));
+) -> Option<(Target, Settings, Line)> {
+    let baud = u32::try_from(serial.baud).ok().filter(|baud| Settings::BAUD.contains(baud));
     let two_stop_bits = match serial.stop_bits.unwrap_or(1) {
         1 => Some(false),
         2 => Some(true),
@@ -191,53 +194,14 @@ fn serial_line(
         refuse("serial.stopBits", "must be 1 or 2".into());
     }
     let (baud, two_stop_bits) = (baud?, two_stop_bits?);
-    let parity = serial.parity.unwrap_or_default();
-    Some((Target::Serial { path: serial.path.clone(), baud, parity, two_stop_bits }, Line::serial(baud, quiet)))
+    let settings = line_settings(serial, baud, two_stop_bits);
+    Some((Target::Path(serial.path.clone()), settings, Line::serial(baud, quiet)))
 }
 
 /// `host`, `host:port`, `[v6]`, `[v6]:port` or a bare IPv6 address.
 pub(crate) fn host_port(text: &str, framing: Framing) -> Result<(String, u16), String> {
-    let example = "write host:port, such as \"10.0.0.7:502\"";
-    let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => {
-            let (host, rest) = rest.split_once(']').ok_or_else(|| format!("{text:?} lacks a ]; {example}"))?;
-            let port = match rest.strip_prefix(':') {
-                None if !rest.is_empty() => {
-                    return Err(format!("{text:?}: after the ] only :port may follow, such as \"[fe80::1]:502\""));
-                }
-                port => port,
-            };
-            (ipv6(text, host)?, port)
-        }
-        None if text.matches(':').count() > 1 => (ipv6(text, text)?, None),
-        None => {
-            let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
-            (host.to_ascii_lowercase(), port)
-        }
-    };
-    if host.is_empty() || host.contains(|c: char| c.is_whitespace() || c == '/') {
-        return Err(format!("{text:?} names no host; {example}"));
-    }
-    let port = match port {
-        Some(port) => {
-            port.parse().ok().filter(|p| *p > 0).ok_or_else(|| format!("{port:?} is no port in 1..65535; {example}"))?
-        }
-        None if framing == Framing::Tcp => 502,
-        None => return Err(format!("{text:?} has no port, and RTU over TCP has no usual one; {example}")),
-    };
-    Ok((host, port))
-}
-
-/// An IPv6 address in its usual form, so that one host has one name. A link-local one may have a zone: `fe80::1%eth0`.
-fn ipv6(text: &str, host: &str) -> Result<String, String> {
-    let (address, zone) = host.split_once('%').map_or((host, None), |(address, zone)| (address, Some(zone)));
-    match (address.parse::<Ipv6Addr>(), zone) {
-        (Ok(address), None) => Ok(address.to_string()),
-        (Ok(address), Some(zone)) if !zone.is_empty() => Ok(format!("{address}%{zone}")),
-        _ => Err(format!(
-            "{text:?}: {host:?} is no IPv6 address; write host:port, such as \"10.0.0.7:502\" or \"[fe80::1]:502\""
-        )),
-    }
+    // RTU over TCP has no usual port.
+    mapper_tty::host_port(text, (framing == Framing::Tcp).then_some(502))
 }
 
 /// One line of settings, as people write them: `9600 8E1 rtu`.
@@ -248,15 +212,22 @@ pub(crate) fn settings(endpoint: &Endpoint) -> String {
     };
     endpoint.serial.as_ref().map_or_else(
         || framing.to_owned(),
-        |s| {
-            let parity = match s.parity.unwrap_or_default() {
-                Parity::None => 'N',
-                Parity::Even => 'E',
-                Parity::Odd => 'O',
-            };
-            format!("{} 8{parity}{} {framing}", s.baud, s.stop_bits.unwrap_or(1))
+        |serial| {
+            // What is out of range is refused by `bind`, with its own words.
+            let baud = u32::try_from(serial.baud).unwrap_or_default();
+            format!("{} {framing}", line_settings(serial, baud, serial.stop_bits == Some(2)))
         },
     )
+}
+
+/// The settings of an RTU line.
+fn line_settings(serial: &Serial, baud: u32, two_stop_bits: bool) -> Settings {
+    Settings {
+        baud,
+        parity: serial.parity.unwrap_or(Parity::Even),
+        stop_bits: if two_stop_bits { 2 } else { 1 },
+        ..Settings::default()
+    }
 }
 
 fn spot(id: PointId, point: &Point<Address>, limits: Limits, errors: &mut Vec<BindError>) -> Option<Spot> {

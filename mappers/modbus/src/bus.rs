@@ -1,21 +1,17 @@
 //! The only I/O: opens a line or a connection, and runs one exchange at a time on it.
 
-use std::{convert::Infallible, future::poll_fn, io, time::Duration};
+use std::{convert::Infallible, future::poll_fn, time::Duration};
 
 use mapper_api::{Bus, Error, ErrorKind, Result};
-use tokio::{
-    net::TcpStream,
-    task::spawn_blocking,
-    time::{Instant, sleep_until, timeout},
-};
-use tokio_serial::{DataBits, FlowControl, SerialStream, StopBits};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::{
     Modbus,
+    bind::Unit,
     codec::{self, GATEWAY_PATH, GATEWAY_TARGET},
-    config::{Framing, Parity},
+    config::Framing,
     fits::fits,
-    line::{Line, Target},
+    line::Line,
     request::{Answer, Request},
     transport::{Expect, Fault, Io, Wire},
 };
@@ -119,47 +115,11 @@ impl Bus<Modbus> for ModbusBus {
     }
 }
 
-/// What is said of a line that somebody else has.
-const IN_USE: &str = "another program has it open, perhaps a second bridge; one alone may use a serial line \
-    (`fuser -v` on its path tells which program has it)";
-
 /// Opens the bus.
 ///
 /// # Errors
-/// [`ErrorKind::Unreachable`] with what was tried and the system's words.
-pub(crate) async fn open(target: &Target, line: Line) -> Result<ModbusBus> {
-    let unreachable = |detail: String| Error::new(ErrorKind::Unreachable, format!("cannot open {target}: {detail}"));
-    let opened = timeout(OPEN, async {
-        match target {
-            Target::Tcp { host, port } => {
-                let stream = TcpStream::connect((host.as_str(), *port)).await?;
-                stream.set_nodelay(true)?;
-                Ok(ModbusBus::attach(stream, line))
-            }
-            Target::Serial { path, baud, parity, two_stop_bits } => {
-                let builder = tokio_serial::new(path, *baud)
-                    .data_bits(DataBits::Eight)
-                    .flow_control(FlowControl::None)
-                    .parity(match parity {
-                        Parity::None => tokio_serial::Parity::None,
-                        Parity::Even => tokio_serial::Parity::Even,
-                        Parity::Odd => tokio_serial::Parity::Odd,
-                    })
-                    .stop_bits(if *two_stop_bits { StopBits::Two } else { StopBits::One });
-                // Opening a device file can block for long, for instance on a modem that waits for its carrier.
-                // It opens for one program alone: by TIOCEXCL, and by flock where root may pass that.
-                let opened = spawn_blocking(move || SerialStream::open(&builder)).await.map_err(io::Error::other)?;
-                let stream = opened.map_err(|error| match error.kind() {
-                    tokio_serial::ErrorKind::NoDevice => io::Error::other(IN_USE),
-                    _ => error.into(),
-                })?;
-                Ok(ModbusBus::attach(stream, line))
-            }
-        }
-    });
-    match opened.await {
-        Ok(Ok(bus)) => Ok(bus),
-        Ok(Err(error)) => Err(unreachable(io::Error::to_string(&error))),
-        Err(_) => Err(unreachable(format!("no connection within {} s", OPEN.as_secs()))),
-    }
+/// [`ErrorKind::Unreachable`] with what was tried and why it failed.
+pub(crate) async fn open(unit: &Unit) -> Result<ModbusBus> {
+    let port = mapper_tty::open(&unit.target, &unit.settings, OPEN).await?;
+    Ok(ModbusBus::attach(port, unit.line))
 }

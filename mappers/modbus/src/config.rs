@@ -4,6 +4,7 @@
 //! Numbers are wider here than on the wire, so that a number out of range is refused with the range, not with a
 //! parser's words.
 
+use mapper_tty::Parity;
 use mapper_values::{BITS, Duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -70,17 +71,6 @@ pub struct Serial {
 
 // The variants of these enums have no docstrings of their own: the schema would spell them as a union of types, which
 // the API server refuses.
-
-/// Parity bit of a serial line.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[allow(missing_docs)]
-pub enum Parity {
-    None,
-    #[default]
-    Even,
-    Odd,
-}
 
 /// How frames are written on the wire: with the header of Modbus TCP and its transaction id, or as on a serial line
 /// (unit, function, data, CRC).

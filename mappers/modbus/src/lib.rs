@@ -21,10 +21,13 @@ use mapper_api::{
     Sequence, Value,
 };
 
+use mapper_tty::Target;
+
 pub use bind::Bound;
 pub use bus::ModbusBus;
-pub use config::{Address, Endpoint, Framing, Parity, Serial, Table};
+pub use config::{Address, Endpoint, Framing, Serial, Table};
 pub use line::Line;
+pub use mapper_tty::Parity;
 pub use plan::Learnt;
 pub use request::{Answer, Request};
 pub use transport::Io;
@@ -74,10 +77,10 @@ impl Protocol for Modbus {
     fn bus_key(&self, endpoint: &Endpoint) -> BusKey {
         let resource = match (&endpoint.tcp, &endpoint.serial) {
             (Some(text), _) => match bind::host_port(text, bind::framing(endpoint)) {
-                Ok((host, port)) => format!("tcp:{}", line::Target::Tcp { host, port }),
+                Ok((host, port)) => Target::Tcp { host, port }.resource(),
                 Err(_) => format!("tcp:{text}"),
             },
-            (None, Some(serial)) => format!("serial:{}", serial.path),
+            (None, Some(serial)) => Target::Path(serial.path.clone()).resource(),
             (None, None) => String::new(),
         };
         BusKey { resource, settings: bind::settings(endpoint) }
@@ -141,6 +144,6 @@ impl Protocol for Modbus {
     }
 
     async fn open(&self, bound: &Bound) -> Result<ModbusBus> {
-        bus::open(&bound.unit.target, bound.unit.line).await
+        bus::open(&bound.unit).await
     }
 }

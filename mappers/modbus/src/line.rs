@@ -1,25 +1,8 @@
 //! What a line is and how long things take on it. Pure.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
-use crate::config::{Framing, Parity};
-
-/// What is opened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Target {
-    Tcp { host: String, port: u16 },
-    Serial { path: String, baud: u32, parity: Parity, two_stop_bits: bool },
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
-            Self::Serial { path, .. } => f.write_str(path),
-        }
-    }
-}
+use crate::config::Framing;
 
 /// The timing of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

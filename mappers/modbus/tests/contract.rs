@@ -43,6 +43,8 @@ fn device(endpoint: Json) -> Device {
     Device::new(endpoint)
         .property(at("holdingRegister", 10), DataType::Float32, Expect::value(237.73))
         .property(json!({ "reference": "40014" }), DataType::Int16, Expect::value(-7))
+        .property(json!({ "reference": "40014", "bits": "1..3" }), DataType::Uint16, Expect::value(4))
+        .property(json!({ "reference": "40014", "bits": "0" }), DataType::Bool, Expect::value(true))
         .property(at("holdingRegister", 100), DataType::Uint16, Expect::Refused)
         .property(at("discreteInput", 7), DataType::Bool, Expect::value(true))
         .with(text)

@@ -377,5 +377,5 @@ async fn a_refused_connection_names_host_port_and_reason() {
     let endpoint = serde_json::json!({ "serial": { "path": "/dev/none", "baud": 9600 }, "unit": 1 });
     let error = Modbus.open(&common::bind(&endpoint, &[])).await.map(|_| ()).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unreachable);
-    assert!(error.message.starts_with("cannot open /dev/none: No such file"), "{error}");
+    assert!(error.message.starts_with("cannot open /dev/none: there is no such file"), "{error}");
 }

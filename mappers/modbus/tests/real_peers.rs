@@ -35,6 +35,11 @@ fn samples() -> Vec<(DataType, Option<u16>, Value, Vec<u16>)> {
         (DataType::Float32, None, Value::Float32(237.73), vec![0x436d, 0xbae1]),
         (DataType::Float64, None, Value::Float64(-1.5), vec![0xbff8, 0, 0, 0]),
         (DataType::String, Some(5), "Kühl".into(), vec![0x4bc3, 0xbc68, 0x6c00]),
+        (DataType::Int48, None, Value::Int(-3), vec![0xffff, 0xffff, 0xfffd]),
+        (DataType::Bcd, Some(8), Value::Uint(1_234_567_890_123_456), vec![0x1234, 0x5678, 0x9012, 0x3456]),
+        (DataType::DateTime, Some(6), "2023-11-14T22:13:20Z".into(), vec![0x170b, 0x0e16, 0x0d14]),
+        // Tuesday; the byte beyond the seventh is left over.
+        (DataType::DateTime, Some(7), "2023-11-14T22:13:20Z".into(), vec![0x204e, 0x0d16, 0x4e0b, 0x1700]),
     ]
 }
 
@@ -235,7 +240,10 @@ async fn a_serial_line_is_opened_by_one_alone() {
     let error = Modbus.open(&bind(&endpoint, &[])).await.map(|_| ()).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unreachable, "{error}");
     let text = error.to_string();
-    assert!(text.contains(pty.path().to_str().unwrap()) && text.contains("another program has it open"), "{text}");
+    assert!(
+        text.contains(pty.path().to_str().unwrap()) && text.contains("this very program has it open already"),
+        "{text}"
+    );
     drop(first);
     open(&endpoint).await;
 }

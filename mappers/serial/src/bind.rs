@@ -39,8 +39,6 @@ pub struct Bound {
 pub(crate) struct Line {
     pub target: Target,
     pub settings: Settings,
-    /// What is sent is heard.
-    pub echo: bool,
     /// What a frame is, where the grammar says it.
     pub framing: Option<Arc<Framing>>,
     pub language: Option<Language>,
@@ -59,8 +57,6 @@ pub(crate) struct Device {
     pub messages: Vec<Talk>,
     pub steps: Vec<Step>,
     pub writes: BTreeMap<PointId, Write>,
-    /// For the first byte of an answer.
-    pub timeout: Duration,
     pub retries: u32,
     /// Silence before each request.
     pub quiet: Duration,
@@ -68,6 +64,8 @@ pub(crate) struct Device {
     pub silence: Option<Duration>,
     /// Its start-up sequence changes the rate.
     pub changes_baud: bool,
+    /// Which meter of several is read out.
+    pub meter: String,
 }
 
 /// A message, and how it is asked for.
@@ -199,9 +197,10 @@ pub(crate) fn bind(endpoint: &Endpoint, points: &[Point<Address>]) -> Result<Bou
     let steps = talk::steps(endpoint, framing.as_ref(), timeout, &mut mistakes);
     let (spots, writes) = points::points(endpoint, framing.as_ref(), &messages, timeout, points, &mut mistakes.0);
     for (index, talk) in messages.iter_mut().enumerate() {
-        let mut of_it = spots.iter().zip(points).filter(|(spot, _)| {
-            spot.readable && matches!(&spot.place, Place::Message(of, _) if *of == index)
-        });
+        let mut of_it = spots
+            .iter()
+            .zip(points)
+            .filter(|(spot, _)| spot.readable && matches!(&spot.place, Place::Message(of, _) if *of == index));
         let mut any = false;
         talk.settling = of_it.all(|(_, point)| {
             any = true;
@@ -216,11 +215,11 @@ pub(crate) fn bind(endpoint: &Endpoint, points: &[Point<Address>]) -> Result<Bou
             Place::Nowhere | Place::Telegram(_) => false,
         }),
     };
+    let meter = talk::meter(endpoint, settings.baud, &mut mistakes);
     let Some(target) = target.filter(|_| mistakes.0.is_empty()) else { return Err(mistakes.0) };
     let line = Arc::new(Line {
         target,
         settings,
-        echo: endpoint.echo == Some(true),
         framing,
         language: endpoint.language,
         key: endpoint.key.as_ref().map(|key| key.secret_ref.clone()),
@@ -233,10 +232,10 @@ pub(crate) fn bind(endpoint: &Endpoint, points: &[Point<Address>]) -> Result<Bou
         messages,
         steps,
         writes,
-        timeout,
         retries,
         quiet,
         silence: endpoint.silence.map(|silence| silence.0),
+        meter,
         changes_baud: endpoint.start.iter().any(|step| step.baud.is_some()),
     };
     device.lasts_too_long(&mut mistakes);

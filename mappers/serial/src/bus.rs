@@ -9,8 +9,13 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::{
     Serial,
     bind::{Device, Line, Step},
-    frame::{Found, Framer, Framing},
-    language::{Heard, Listener, iec62056},
+    config::Language,
+    frame::{Found, Framing},
+    language::{
+        Heard, Listener,
+        iec62056::{self, Readout},
+    },
+    octets::latin_1,
     report::{Brief, Report, count},
     request::{Answer, Frame, Request, Said, Told, What},
     wire::{Ear, Hears, Wire},
@@ -45,9 +50,39 @@ enum Voice {
     /// Nobody: what comes is dropped.
     None,
     /// For frames of the grammar.
-    Frames(Ear),
+    Frames(Box<Ear>),
     /// For telegrams of a language.
-    Language(Box<Listener>),
+    Language(Box<Hearer>),
+}
+
+/// Listens for telegrams.
+struct Hearer {
+    listener: Listener,
+    /// When the last bytes came.
+    at: Instant,
+    /// Bytes came since it was last silent.
+    awake: bool,
+    /// What the silence told.
+    told: Option<Heard>,
+}
+
+/// No meter or receiver pauses for so long inside of a telegram.
+const PAUSE: Duration = Duration::from_secs(2);
+
+impl Hears for Hearer {
+    fn hear(&mut self, bytes: &[u8], at: Instant) {
+        self.listener.push(bytes);
+        (self.at, self.awake) = (at, true);
+    }
+
+    fn hush(&self) -> Option<Instant> {
+        self.awake.then(|| self.at + PAUSE)
+    }
+
+    fn hushed(&mut self) {
+        self.awake = false;
+        self.told = self.listener.silence();
+    }
 }
 
 impl Hears for Voice {
@@ -55,20 +90,23 @@ impl Hears for Voice {
         match self {
             Self::None => {}
             Self::Frames(ear) => ear.hear(bytes, at),
-            Self::Language(listener) => listener.push(bytes, at.into()),
+            Self::Language(hearer) => hearer.hear(bytes, at),
         }
     }
 
     fn hush(&self) -> Option<Instant> {
         match self {
+            Self::None => None,
             Self::Frames(ear) => ear.hush(),
-            Self::None | Self::Language(_) => None,
+            Self::Language(hearer) => hearer.hush(),
         }
     }
 
     fn hushed(&mut self) {
-        if let Self::Frames(ear) = self {
-            ear.hushed();
+        match self {
+            Self::None => {}
+            Self::Frames(ear) => ear.hushed(),
+            Self::Language(hearer) => hearer.hushed(),
         }
     }
 }
@@ -79,6 +117,22 @@ enum Miss {
     Silence,
     /// What came is no answer: why, and its bytes.
     Misfit(String, Vec<u8>),
+}
+
+/// What is tried before an answer is given up.
+#[derive(Default)]
+struct Last {
+    looked: bool,
+    extended: bool,
+    finished: bool,
+}
+
+/// Who listens for an answer.
+fn ear<'a>(own: &'a mut Option<Box<Ear>>, voice: &'a mut Voice) -> Option<&'a mut Ear> {
+    match (own, voice) {
+        (Some(ear), _) | (None, Voice::Frames(ear)) => Some(ear.as_mut()),
+        (None, Voice::None | Voice::Language(_)) => None,
+    }
 }
 
 /// What is waited for.
@@ -101,9 +155,13 @@ impl SerialBus {
         report: Report,
         gone: impl Fn() + Send + Sync + 'static,
     ) -> Self {
+        // A meter that is asked says nothing by itself.
+        let listener = listener.filter(|_| line.language != Some(Language::Iec62056));
         let voice = match (listener, &line.framing) {
-            (Some(listener), _) => Voice::Language(Box::new(listener)),
-            (None, Some(framing)) => Voice::Frames(Ear::new(Framer::new(framing.clone()))),
+            (Some(listener), _) => {
+                Voice::Language(Box::new(Hearer { listener, at: Instant::now(), awake: false, told: None }))
+            }
+            (None, Some(framing)) => Voice::Frames(Box::new(Ear::new(framing.clone()))),
             (None, None) => Voice::None,
         };
         Self { line, wire, voice, kept: VecDeque::new(), report, started: false, gone: Box::new(gone) }
@@ -122,10 +180,10 @@ impl SerialBus {
                     Found::Bad { bytes, why } => drop(self.report.bad(&bytes, &why, Instant::now().into())),
                     Found::Skipped(bytes) => self.report.skipped(bytes),
                 },
-                Voice::Language(listener) => match listener.next()? {
-                    Heard::Telegram { telegram, at } => {
+                Voice::Language(hearer) => match hearer.told.take().or_else(|| hearer.listener.next())? {
+                    Heard::Telegram(telegram) => {
                         self.report.good();
-                        return Some(Frame::new(Said::Telegram(Box::new(telegram)), at.into(), &self.report.counts));
+                        return Some(Frame::new(Said::Telegram(Box::new(telegram)), hearer.at, &self.report.counts));
                     }
                     Heard::Bad { bytes, why } => drop(self.report.bad(&bytes, &why, Instant::now().into())),
                     Heard::Skipped(bytes) => self.report.skipped(bytes),
@@ -153,7 +211,7 @@ impl SerialBus {
     async fn quiet(&mut self, quiet: Duration) -> io::Result<()> {
         let give_up = Instant::now() + quiet + BABBLE;
         loop {
-            while self.wire.glance(&mut self.voice).await? {
+            while Instant::now() < give_up && self.wire.glance(&mut self.voice).await? {
                 self.put_aside();
             }
             let free = self.wire.last + quiet;
@@ -171,10 +229,9 @@ impl SerialBus {
     /// What stands half in the ear when a question goes out would be glued to its answer.
     fn clear(&mut self) {
         if let Voice::Frames(ear) = &mut self.voice
-            && ear.pending()
-            && ear.at.elapsed() >= STALE
+            && (!ear.pending() || ear.at.elapsed() >= STALE)
         {
-            let bytes = ear.forget();
+            let bytes = ear.clear();
             self.report.skipped(bytes);
         }
     }
@@ -188,7 +245,7 @@ impl SerialBus {
             match self.answer(send.len(), expected).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(missed)) => miss = missed,
-                Err(error) => return Err(self.broken(request, &error)),
+                Err(error) => return Err(self.lost(request, &error)),
             }
         }
         Err(match miss {
@@ -197,48 +254,39 @@ impl SerialBus {
                 let times = if times > 1 { format!(", asked {times} times") } else { String::new() };
                 Error::new(ErrorKind::Timeout, format!("{request}: no answer within {waited} ms{times}"))
             }
-            Miss::Misfit(why, bytes) => {
-                Error::new(ErrorKind::BadData, format!("{request}: {why}: {}", Brief(&bytes)))
-            }
+            Miss::Misfit(why, bytes) => Error::new(ErrorKind::BadData, format!("{request}: {why}: {}", Brief(&bytes))),
         })
     }
 
     async fn send(&mut self, device: &Device, request: &Request, bytes: &[u8]) -> Result<()> {
         if let Err(error) = self.quiet(device.quiet).await {
-            return Err(self.broken(request, &error));
+            return Err(self.lost(request, &error));
         }
         self.clear();
         let within = self.wire.time(bytes.len()) + STUCK;
-        self.wire.send(bytes, within).await.map_err(|error| self.broken(request, &error))
+        self.wire.send(bytes, within).await.map_err(|error| self.lost(request, &error))
     }
 
     async fn answer(&mut self, sent: usize, expected: &Expected<'_>) -> io::Result<Result<Answer, Miss>> {
-        let begun = Instant::now();
-        let mut until = begun + self.wire.time(sent) + expected.timeout;
+        let mut until = Instant::now() + self.wire.time(sent) + expected.timeout;
         let mut own = None;
         if !self.line.framing.as_ref().is_some_and(|framing| Arc::ptr_eq(framing, expected.framing)) {
-            own = Some(Ear::new(Framer::new(expected.framing.clone())));
+            let mut ear = Ear::new(expected.framing.clone());
+            ear.clear();
+            own = Some(Box::new(ear));
         }
-        let mut miss = Miss::Silence;
-        let mut extended = false;
+        let (mut miss, mut last) = (Miss::Silence, Last::default());
         loop {
-            loop {
-                let ear = match (&mut own, &mut self.voice) {
-                    (Some(ear), _) => ear,
-                    (None, Voice::Frames(ear)) => ear,
-                    (None, Voice::None | Voice::Language(_)) => return Ok(Err(miss)),
-                };
-                let (found, at) = (ear.next(), ear.at);
+            while let Some((found, at)) = ear(&mut own, &mut self.voice).and_then(|ear| Some((ear.next()?, ear.at))) {
                 match found {
-                    None => break,
-                    Some(Found::Skipped(bytes)) => self.report.skipped(bytes),
-                    Some(Found::Bad { bytes, why }) => {
+                    Found::Skipped(bytes) => self.report.skipped(bytes),
+                    Found::Bad { bytes, why } => {
                         count(&self.report.counts.bad_frames, 1);
                         // The right answer may stand behind it; it has come by then.
                         until = until.min(Instant::now() + STUTTER);
                         miss = Miss::Misfit(why, bytes);
                     }
-                    Some(Found::Frame(bytes)) => {
+                    Found::Frame(bytes) => {
                         self.report.good();
                         if let Some(answer) = (expected.judge)(&bytes) {
                             return Ok(Ok(answer));
@@ -246,27 +294,29 @@ impl SerialBus {
                         if !(expected.by_itself)(&bytes) {
                             miss = Miss::Misfit("the answer does not fit".into(), bytes.clone());
                         }
-                        let frame = Frame::new(Said::Bytes(bytes), at, &self.report.counts);
-                        self.keep(frame);
+                        self.keep(Frame::new(Said::Bytes(bytes), at, &self.report.counts));
                     }
                 }
             }
-            let now = Instant::now();
-            let (heard, pending) = match (&mut own, &mut self.voice) {
-                (Some(ear), _) | (None, Voice::Frames(ear)) => {
-                    let left = until.saturating_duration_since(now);
-                    (timeout(left, self.wire.listen(ear)).await, ear.pending())
+            let Some(ear) = ear(&mut own, &mut self.voice) else { return Ok(Err(miss)) };
+            let left = until.saturating_duration_since(Instant::now());
+            if !left.is_zero() {
+                if let Ok(heard) = timeout(left, self.wire.listen(ear)).await {
+                    heard?;
                 }
-                (None, Voice::None | Voice::Language(_)) => return Ok(Err(miss)),
-            };
-            match heard {
-                Ok(heard) => heard?,
+            } else if !last.looked {
+                // It may have come while this program was held up.
+                last.looked = true;
+                self.wire.glance(ear).await?;
+            } else if ear.pending() && !last.extended {
                 // An answer that has begun in time may take as long as it is.
-                Err(_) if pending && !extended => {
-                    extended = true;
-                    until = Instant::now() + self.wire.time(expected.framing.max()).min(LONGEST_ANSWER) + STUTTER;
-                }
-                Err(_) => return Ok(Err(miss)),
+                last.extended = true;
+                until = Instant::now() + self.wire.time(expected.framing.max()).min(LONGEST_ANSWER) + STUTTER;
+            } else if ear.pending() && !last.finished {
+                last.finished = true;
+                ear.finish();
+            } else {
+                return Ok(Err(miss));
             }
         }
     }
@@ -279,17 +329,16 @@ impl SerialBus {
             (Some(send), None) => self.send(&request.device, request, send).await?,
             (send, Some((framing, pattern))) => {
                 let judge = |frame: &[u8]| {
-                    let text = framing.text(frame);
+                    let text = latin_1(framing.content(frame));
                     pattern.is_match(&text).then_some(Answer::Done)
                 };
-                let expected =
-                    Expected { framing, timeout: step.timeout, judge: &judge, by_itself: &|_| true };
+                let expected = Expected { framing, timeout: step.timeout, judge: &judge, by_itself: &|_| true };
                 self.ask(request, send.as_deref().unwrap_or_default(), &expected).await?;
             }
             (None, None) => {}
         }
         if let Some(baud) = step.baud {
-            self.wire.set_baud(baud).await.map_err(|error| self.broken(request, &error))?;
+            self.wire.set_baud(baud, STUCK).await.map_err(|error| self.lost(request, &error))?;
         }
         if !step.wait.is_zero() {
             sleep(step.wait).await;
@@ -298,6 +347,45 @@ impl SerialBus {
             self.started = true;
         }
         Ok(Answer::Done)
+    }
+
+    /// Does what the readout of a meter says. The rate is the line's own again at its next beginning.
+    async fn read_out(&mut self, request: &Request) -> Result<Answer> {
+        let no = |kind, why: String| Error::new(kind, format!("{request}: {why}"));
+        let mut readout =
+            Readout::new(&request.device.meter, self.line.settings.baud).map_err(|why| no(ErrorKind::Config, why))?;
+        self.quiet(request.device.quiet).await.map_err(|error| self.lost(request, &error))?;
+        let end = Instant::now() + READOUT;
+        loop {
+            if Instant::now() >= end {
+                return Err(no(ErrorKind::Timeout, format!("not done within {} s", READOUT.as_secs())));
+            }
+            let done = match readout.step() {
+                iec62056::Step::Send(bytes) => self.wire.send_all(&bytes, STUCK).await,
+                iec62056::Step::Baud(baud) => self.wire.set_baud(baud, STUCK).await,
+                iec62056::Step::Pause(pause) => {
+                    sleep(pause).await;
+                    Ok(())
+                }
+                iec62056::Step::Listen(pause) => {
+                    let heard = timeout(pause, self.wire.listen(&mut readout)).await;
+                    heard.unwrap_or_else(|_| {
+                        readout.silence();
+                        Ok(())
+                    })
+                }
+                iec62056::Step::Done(telegram) => {
+                    self.report.good();
+                    return Ok(Answer::Telegram(Box::new(Told(telegram))));
+                }
+                iec62056::Step::Silent(why) => return Err(no(ErrorKind::Timeout, why)),
+                iec62056::Step::Failed(why) => {
+                    count(&self.report.counts.bad_frames, 1);
+                    return Err(no(ErrorKind::BadData, why));
+                }
+            };
+            done.map_err(|error| self.lost(request, &error))?;
+        }
     }
 
     /// A line that is gone is told of at once; a connection that ended may be made anew.
@@ -309,12 +397,22 @@ impl SerialBus {
         (self.gone)();
         Error::new(ErrorKind::Unreachable, format!("{what}: {error}"))
     }
-
-    fn broken(&self, request: &Request, error: &io::Error) -> Error {
-        self.lost(request, error)
-    }
 }
 
+impl Hears for Readout {
+    fn hear(&mut self, bytes: &[u8], _: Instant) {
+        Self::hear(self, bytes);
+    }
+
+    fn hush(&self) -> Option<Instant> {
+        None
+    }
+
+    fn hushed(&mut self) {}
+}
+
+/// No readout takes longer: 8 KiB at 1200 baud take 70 s.
+pub(crate) const READOUT: Duration = Duration::from_secs(100);
 /// No answer takes longer than this once it has begun.
 pub(crate) const LONGEST_ANSWER: Duration = Duration::from_secs(30);
 
@@ -332,15 +430,11 @@ impl Bus<Serial> for SerialBus {
                 };
                 let judge = |frame: &[u8]| message.judge(&ask.framing, frame);
                 let by_itself = |frame: &[u8]| device.comes_by_itself(frame);
-                let expected = Expected {
-                    framing: &ask.framing,
-                    timeout: ask.timeout,
-                    judge: &judge,
-                    by_itself: &by_itself,
-                };
+                let expected =
+                    Expected { framing: &ask.framing, timeout: ask.timeout, judge: &judge, by_itself: &by_itself };
                 self.ask(request, &ask.send, &expected).await
             }
-            What::Readout => self.readout(request).await,
+            What::Readout => self.read_out(request).await,
             What::Write(point, bytes) => {
                 let Some(write) = device.writes.get(point) else { return Ok(Answer::Done) };
                 let Some(confirmation) = &write.confirmation else {
@@ -369,7 +463,7 @@ impl Bus<Serial> for SerialBus {
         if let Voice::Frames(ear) = &mut self.voice
             && !self.line.listens
         {
-            let bytes = ear.forget();
+            let bytes = ear.clear();
             self.report.skipped(bytes);
         }
         Ok(())

@@ -90,7 +90,15 @@ impl Framing {
     /// # Errors
     /// Both sums.
     pub fn verify(&self, frame: &[u8]) -> Result<(), String> {
-        self.check.as_ref().map_or(Ok(()), |check| check.verify(frame, self.behind_check(frame)))
+        let Some(check) = &self.check else { return Ok(()) };
+        let behind = self.behind_check(frame);
+        // What belongs to the start is no check.
+        match check.place(frame.len(), behind) {
+            Some(place) if place.start < self.start.len() => {
+                Err(format!("{} bytes are too short for start and check", frame.len()))
+            }
+            _ => check.verify(frame, behind),
+        }
     }
 
     /// Appends the check of what stands before, hidden as the frame hides bytes. For `{check}` in what is sent; what stands
@@ -142,6 +150,12 @@ impl Framing {
         }
     }
 
+    /// The fewest bytes of a frame of which so many are no check.
+    fn least(&self, others: usize) -> usize {
+        let Some(check) = &self.check else { return others };
+        check.least(0).max(others + check.len() + check.after().unwrap_or(0))
+    }
+
     /// How many bytes follow the check, where YAML does not say.
     fn behind_check(&self, frame: &[u8]) -> usize {
         if matches!(self.ending, Ending::Mark { trailer: 1.., .. }) { 0 } else { self.mark(frame) }
@@ -152,10 +166,14 @@ impl Framing {
         matches!(&self.ending, Ending::Mark { bytes, trailer: 0 } if *bytes == self.start)
     }
 
+    /// Whether its length tells where a frame ends.
+    fn is_counted(&self) -> bool {
+        matches!(self.ending, Ending::Length(_) | Ending::LengthAt { .. })
+    }
+
     /// Whether nothing but a silence tells where a frame begins.
     fn begins_by_silence(&self) -> bool {
-        let counted = matches!(self.ending, Ending::Length(_) | Ending::LengthAt { .. });
-        counted && self.start.is_empty() && self.check.is_none()
+        self.is_counted() && self.start.is_empty() && self.check.is_none()
     }
 }
 

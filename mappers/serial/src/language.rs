@@ -6,13 +6,21 @@
 
 mod cut;
 mod dataset;
+mod dlms;
+pub mod iec62056;
 mod key;
 mod listener;
+mod moment;
+pub mod nmea;
 mod number;
 pub mod obis;
 mod p1;
 mod place;
+#[cfg(test)]
+mod samples;
 mod seal;
+mod sml;
+mod unit;
 
 use std::borrow::Cow;
 
@@ -91,3 +99,20 @@ pub fn line(language: crate::config::Language) -> (u32, u8, Parity) {
         Language::Nmea => (4800, 8, Parity::None),
     }
 }
+
+/// Bytes as people read them: as a text if they are one, as the number of a meter (DIN 43863-5: `1 EMH00 12345678`) if they
+/// are one, else as hexadecimal digits.
+fn readable(bytes: &[u8]) -> String {
+    let printable = |bytes: &[u8]| bytes.iter().all(|b| matches!(b, b' '..=b'~'));
+    match bytes {
+        [0x0a, kind @ 0..10, maker @ .., block, a, b, c, d] if maker.len() == 3 && printable(maker) => {
+            let number = u32::from_be_bytes([*a, *b, *c, *d]);
+            format!("{kind} {}{block:02X} {number:08}", String::from_utf8_lossy(maker))
+        }
+        _ if printable(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        _ => mapper_api::Value::Bytes(bytes.to_vec()).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -38,11 +38,52 @@ impl Pace {
     }
 }
 
+/// What a pace is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Of {
+    /// One of the device's messages.
+    Message(usize),
+    /// What names itself so in the line's language: an NMEA sentence, a meter.
+    Sender(String),
+}
+
+/// The paces of all that one device sends.
+#[derive(Debug, Default)]
+pub(crate) struct Paces {
+    paces: Vec<(Of, Pace)>,
+    /// Of what was heard last.
+    silence: Option<Duration>,
+}
+
+/// More kinds share the last one's pace.
+const KINDS: usize = 32;
+
+impl Paces {
+    /// A frame came that said something.
+    pub fn heard(&mut self, of: Of, at: Instant, settling: bool) {
+        let known = self.paces.iter().position(|(other, _)| *other == of);
+        let index = known.unwrap_or_else(|| {
+            if self.paces.len() < KINDS {
+                self.paces.push((of, Pace::default()));
+            }
+            self.paces.len() - 1
+        });
+        let pace = &mut self.paces[index].1;
+        pace.heard(at);
+        self.silence = Some(pace.silence(settling));
+    }
+
+    /// How long the device may be silent after what was heard last.
+    pub fn silence(&self) -> Duration {
+        self.silence.unwrap_or(UNKNOWN)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::Pace;
+    use super::{KINDS, Of, Pace, Paces};
 
     fn after(gaps: &[u64]) -> Pace {
         let (mut pace, mut at) = (Pace::default(), Instant::now());
@@ -73,5 +114,28 @@ mod tests {
     fn a_scale_that_does_not_settle_is_not_gone() {
         assert_eq!(after(&[100]).silence(true), Duration::from_secs(60));
         assert_eq!(after(&[100_000]).silence(true), Duration::from_secs(300));
+    }
+
+    #[test]
+    fn each_message_has_its_own_pace() {
+        let (mut paces, now) = (Paces::default(), Instant::now());
+        assert_eq!(paces.silence(), Duration::from_secs(60));
+        for second in 0..30 {
+            paces.heard(Of::Message(0), now + Duration::from_secs(second), false);
+            if second % 10 == 0 {
+                paces.heard(Of::Message(1), now + Duration::from_secs(second), false);
+                let known = if second == 0 { 60 } else { 30 };
+                assert_eq!(paces.silence(), Duration::from_secs(known), "{second}");
+            }
+        }
+        paces.heard(Of::Message(0), now + Duration::from_secs(30), false);
+        assert_eq!(paces.silence(), Duration::from_secs(3));
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut paces = Paces::default();
+        (0..1000).for_each(|n| paces.heard(Of::Sender(n.to_string()), Instant::now(), false));
+        assert_eq!(paces.paces.len(), KINDS);
     }
 }

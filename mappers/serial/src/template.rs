@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use mapper_api::{ByteOrder, DataType, Refusal, Value};
 use mapper_values::codec;
 
-use crate::{check::Check, octets};
+use crate::{frame::Framing, octets};
 
 /// Bytes to send, with places to be filled in. Parameters are filled in when it is made.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,32 +101,27 @@ impl Template {
     ///
     /// # Errors
     /// The check cannot be over what stands before it.
-    pub fn bytes(&self, check: Option<&Check>) -> Result<Vec<u8>, String> {
-        self.fill(None, check).map_err(|refusal| refusal.detail.into_owned())
+    pub fn bytes(&self, framing: Option<&Framing>) -> Result<Vec<u8>, String> {
+        self.fill(None, framing).map_err(|refusal| refusal.detail.into_owned())
     }
 
     /// The bytes with a value in them.
     ///
     /// # Errors
     /// The value cannot be written like that.
-    pub fn fill(&self, filling: Option<Filling<'_>>, check: Option<&Check>) -> Result<Vec<u8>, Refusal> {
+    pub fn fill(&self, filling: Option<Filling<'_>>, framing: Option<&Framing>) -> Result<Vec<u8>, Refusal> {
         let mut bytes = Vec::new();
         for part in &self.0 {
-            match (part, filling, check) {
+            match (part, filling, framing) {
                 (Part::Bytes(literal), ..) => bytes.extend_from_slice(literal),
                 (Part::Value(form), Some(filling), _) => form.write(filling, &mut bytes)?,
-                (Part::Check, _, Some(check)) => {
-                    check.append(&mut bytes).map_err(|why| Refusal::rejected(format!("{{check}} {why}")))?;
+                (Part::Check, _, Some(framing)) => {
+                    framing.append_check(&mut bytes).map_err(|why| Refusal::rejected(format!("{{check}} {why}")))?;
                 }
                 (Part::Value(_), None, _) | (Part::Check, _, None) => {}
             }
         }
         Ok(bytes)
-    }
-
-    /// Whether a value has a place in it.
-    pub fn has_value(&self) -> bool {
-        self.0.iter().any(|part| matches!(part, Part::Value(_)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The wire: bytes of an open line in, frames out. It moves bytes; what is a frame is decided by [`Framer`] and by the
 //! languages, purely.
 
-use std::{future::poll_fn, io, pin::Pin, task::Poll, time::Duration};
+use std::{future::poll_fn, io, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
 use mapper_tty::Port;
 use tokio::{
@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::frame::{Found, Framer};
+use crate::frame::{Found, Framer, Framing};
 
 /// Bytes taken from the system at once: more than comes in a hundred milliseconds at 115,200 baud.
 const CHUNK: usize = 2048;
@@ -29,34 +29,32 @@ pub(crate) struct Ear {
     framer: Framer,
     /// When the last bytes came.
     pub at: Instant,
-    /// When the line was silent for a gap.
-    hush: Option<Instant>,
 }
 
 impl Ear {
-    pub fn new(framer: Framer) -> Self {
-        Self { framer, at: Instant::now(), hush: None }
+    /// One that may begin to listen in the middle of a frame.
+    pub fn new(framing: Arc<Framing>) -> Self {
+        Self { framer: Framer::new(framing), at: Instant::now() }
     }
 
-    pub fn hear(&mut self, bytes: &[u8], at: Instant) {
-        self.framer.push(bytes);
-        self.at = at;
-        self.hush = self.framer.gap().map(|gap| at + gap);
-    }
-
+    /// The next thing in what came.
     pub fn next(&mut self) -> Option<Found> {
         self.framer.next()
     }
 
-    /// Whether a frame has begun.
+    /// Whether something has come that is no frame yet.
     pub fn pending(&self) -> bool {
-        self.framer.pending() > 0
+        self.framer.pending()
     }
 
-    /// Drops what has begun; how many bytes that were.
-    pub fn forget(&mut self) -> usize {
-        self.hush = None;
-        self.framer.forget()
+    /// Nothing more comes: what has begun is judged as it stands.
+    pub fn finish(&mut self) {
+        self.framer.finish();
+    }
+
+    /// Drops what has begun, and takes what comes next for the beginning of a frame; how many bytes were dropped.
+    pub fn clear(&mut self) -> usize {
+        self.framer.clear()
     }
 }
 
@@ -71,15 +69,15 @@ pub(crate) trait Hears {
 
 impl Hears for Ear {
     fn hear(&mut self, bytes: &[u8], at: Instant) {
-        Self::hear(self, bytes, at);
+        self.framer.push(bytes);
+        self.at = at;
     }
 
     fn hush(&self) -> Option<Instant> {
-        self.hush
+        self.framer.gap().map(|gap| self.at + gap)
     }
 
     fn hushed(&mut self) {
-        self.hush = None;
         self.framer.silence();
     }
 }
@@ -112,13 +110,12 @@ impl Wire {
     /// # Errors
     /// The line is gone.
     pub async fn glance(&mut self, ear: &mut impl Hears) -> io::Result<bool> {
-        let mut reading = std::pin::pin!(read(&mut self.port, &mut self.buffer[..]));
-        let read = poll_fn(|cx| match reading.as_mut().poll(cx) {
-            Poll::Ready(read) => Poll::Ready(Some(read)),
-            Poll::Pending => Poll::Ready(None),
-        });
-        let Some(read) = read.await else { return Ok(false) };
-        let bytes = read?;
+        let mut buffer = ReadBuf::new(&mut self.buffer[..]);
+        let port = &mut self.port;
+        let read = poll_fn(|cx| Poll::Ready(Pin::new(&mut *port).poll_read(cx, &mut buffer))).await;
+        let Poll::Ready(read) = read else { return Ok(false) };
+        read?;
+        let bytes = buffer.filled().len();
         self.last = Instant::now();
         ear.hear(&self.buffer[..bytes], self.last);
         Ok(true)
@@ -133,24 +130,40 @@ impl Wire {
             self.port.write_all(bytes).await?;
             self.port.flush().await
         };
-        let stuck = || io::Error::new(io::ErrorKind::TimedOut, "the line takes no bytes; does flow control hold it up?");
         tokio::time::timeout(within, all).await.map_err(|_| stuck())??;
         self.last = Instant::now() + self.time(bytes.len());
         Ok(())
+    }
+
+    /// Sends bytes, and waits until they have left.
+    ///
+    /// # Errors
+    /// The line is gone, or takes no bytes for so long.
+    pub async fn send_all(&mut self, bytes: &[u8], within: Duration) -> io::Result<()> {
+        let within = within + self.time(bytes.len());
+        self.send(bytes, within).await?;
+        tokio::time::timeout(within, self.port.drained()).await.map_err(|_| stuck())?
     }
 
     /// Another rate, once all has left.
     ///
     /// # Errors
     /// The line is gone, or does not take it.
-    pub async fn set_baud(&mut self, baud: u32) -> io::Result<()> {
-        self.port.set_baud(baud).await
+    pub async fn set_baud(&mut self, baud: u32, within: Duration) -> io::Result<()> {
+        if self.port.settings().baud == baud {
+            return Ok(());
+        }
+        tokio::time::timeout(within, self.port.set_baud(baud)).await.map_err(|_| stuck())?
     }
 
     /// How long so many bytes take on the wire.
     pub fn time(&self, bytes: usize) -> Duration {
         self.port.settings().character() * u32::try_from(bytes).unwrap_or(u32::MAX)
     }
+}
+
+fn stuck() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the line takes no bytes; does flow control hold it up?")
 }
 
 async fn read(port: &mut Port, buffer: &mut [u8]) -> io::Result<usize> {

@@ -8,7 +8,7 @@ use std::{
 
 use mapper_api::{
     BindError, BoundDevice, BoxFuture, BusKey, Capability, Cost, Decoded, Discovery, DynAnswer, DynBus, DynFrame,
-    DynLearnt, DynRequest, Error, ErrorKind, Host, Mapper, Point, PointId, Refusal, Result, Sequence, Value,
+    DynLearnt, DynRequest, Error, ErrorKind, Host, Mapper, Point, PointId, Probing, Refusal, Result, Sequence, Value,
 };
 use serde_json::Value as Json;
 
@@ -136,6 +136,14 @@ impl Mapper for Chaos {
 
     fn discover(&self, args: &Json) -> Result<Box<dyn Discovery>> {
         self.within.discover(args)
+    }
+
+    fn probe_schema(&self) -> Option<Json> {
+        self.within.probe_schema()
+    }
+
+    fn probe(&self, args: &Json) -> Result<Box<dyn Probing>> {
+        self.within.probe(args)
     }
 
     fn sample_schema(&self) -> Option<Json> {

@@ -89,7 +89,7 @@ struct Turn(PathBuf);
 impl Turn {
     fn take(path: &Path) -> Result<Self, String> {
         let free = OPENING.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned());
-        let hangs = "an earlier attempt to open it has not come back; unplug it and plug it in again";
+        let hangs = "an earlier attempt to open it is still under way; if that lasts, unplug it and plug it in again";
         free.then(|| Self(path.to_owned())).ok_or_else(|| hangs.to_owned())
     }
 }
@@ -125,15 +125,14 @@ async fn remote(stream: TcpStream, settings: &Settings, end: Instant) -> Result<
         return Err("RFC 2217 knows no RS-485; it is set at the other side".into());
     }
     let mut remote = Remote::new(stream);
-    let silent = "it connects, and does not answer to RFC 2217; a port that passes bytes through goes under tcp";
-    let words = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::UnexpectedEof => {
-            "the other side closed the connection; is another program on it?".to_owned()
-        }
-        _ => error.to_string(),
+    let set = async {
+        remote.agree().await?;
+        remote.set(settings).await
     };
-    timeout_at(end, remote.agree()).await.map_err(|_| silent.to_owned())?.map_err(words)?;
-    let set = timeout_at(end, remote.set(settings)).await;
-    set.map_err(|_| format!("the other side does not answer to the settings {settings}"))?.map_err(words)?;
+    let set = timeout_at(end, set).await;
+    set.map_err(|_| remote.unanswered())?.map_err(|error| match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => format!("{error}; is another program on it?"),
+        _ => error.to_string(),
+    })?;
     Ok(Way::Remote(Box::new(remote)))
 }

@@ -55,3 +55,34 @@ impl Place {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mapper_api::{
+        ByteOrder::{Abcd, Dcba},
+        DataType, ErrorKind,
+    };
+
+    use super::Place;
+
+    #[test]
+    fn a_value_stands_whole_in_its_record_or_not_at_all() {
+        let record = [0x05, 0x12, 0x34, 0x56, 0xf0];
+        for (offset, bits, data_type, order, size, told) in [
+            (1, None, DataType::Uint16, Dcba, None, "13330"),
+            (1, None, DataType::Bcd, Abcd, Some(3), "123456"),
+            (3, None, DataType::Bytes, Abcd, None, "56f0"),
+            (4, Some("4..7"), DataType::Uint8, Abcd, None, "15"),
+            (4, Some("3"), DataType::Bool, Abcd, None, "false"),
+            (3, None, DataType::Bcd, Abcd, Some(3), "the record has 5 bytes; the value takes 3 from byte 3 on"),
+            (4, None, DataType::Bcd, Abcd, Some(1), "is no decimal number: a digit is above 9"),
+            (6, None, DataType::Bytes, Abcd, None, "the record has 5 bytes; the value takes 0 from byte 6 on"),
+            (0, Some("0"), DataType::Float32, Abcd, None, "bits are of a whole number or a bool; float32 has none"),
+        ] {
+            let place = Place { offset, bits: bits.map(|bits| bits.parse().unwrap()) };
+            let found = place.read(&record, data_type, order, size);
+            assert!(found.as_ref().err().is_none_or(|refusal| refusal.kind == ErrorKind::BadData));
+            assert_eq!(found.map_or_else(|e| e.to_string(), |v| v.to_string()), told, "{place:?} {data_type}");
+        }
+    }
+}

@@ -7,7 +7,9 @@ mod cluster;
 mod method;
 mod rig;
 mod rtu;
+mod serial;
 mod size;
+mod stage;
 mod startup;
 mod steady;
 
@@ -44,6 +46,12 @@ parts with Bluetooth LE (only if named; `ble` is all of them):
   ble-load       200 sensors that advertise at 1 Hz: CPU, loss, memory
   ble-reconnect  20 devices that notify, on a real BlueZ: bluetoothd killed and started again
   ble-churn      devices that come and go, links that are lost: memory, and match rules at the bus
+
+parts with serial lines, which are ptys (only if named; `serial` is all of them):
+  serial-saturated  115,200 baud full of 20-byte frames: loss, CPU
+  serial-ports      16 lines at once, 9600 baud full: loss, memory
+  serial-latency    the last byte on the line to the subscriber
+  serial-unplug     pulled out, to Reachable=False; put in again, to the first value
 
 options:
   --gateway PATH    the program to measure; without it `cargo build --release` makes it
@@ -98,13 +106,16 @@ impl Options {
                 "--gateways" => options.gateways = value()?.parse().context("--gateways takes a whole number")?,
                 "ble" => options.parts.extend(ble::PARTS.map(String::from)),
                 part if ble::PARTS.contains(&part) => options.parts.push(part.into()),
+                "serial" => options.parts.extend(serial::PARTS.map(String::from)),
+                part if serial::PARTS.contains(&part) => options.parts.push(part.into()),
                 "kube" => options.parts.extend(cluster::PARTS.map(String::from)),
                 part if cluster::PARTS.contains(&part) => options.parts.push(part.into()),
                 part if PARTS.contains(&part.to_lowercase().as_str()) => options.parts.push(part.to_lowercase()),
                 other => bail!(
-                    "no part or option {other}; parts: {}, {}, {}; see --help",
+                    "no part or option {other}; parts: {}, {}, {}, {}; see --help",
                     PARTS.join(", "),
                     ble::PARTS.join(", "),
+                    serial::PARTS.join(", "),
                     cluster::PARTS.join(", ")
                 ),
             }
@@ -147,6 +158,10 @@ fn main() -> Result<()> {
     let (of_bluetooth, parts): (Vec<&str>, Vec<&str>) = parts.into_iter().partition(|part| ble::PARTS.contains(part));
     if !of_bluetooth.is_empty() {
         ble::measure(&of_bluetooth, &options)?;
+    }
+    let (of_lines, parts): (Vec<&str>, Vec<&str>) = parts.into_iter().partition(|part| serial::PARTS.contains(part));
+    if !of_lines.is_empty() {
+        serial::measure(&of_lines, &options)?;
     }
     if parts.is_empty() {
         return Ok(());

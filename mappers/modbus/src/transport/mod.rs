@@ -128,14 +128,7 @@ impl Wire {
         let lost = |detail: String| Poll::Ready(Err(Fault::Lost(detail)));
         match ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer)) {
             Err(error) => lost(error.to_string()),
-            Ok(()) if buffer.filled().is_empty() => lost(
-                if self.line.character.is_zero() {
-                    "the other side closed the connection"
-                } else {
-                    "the serial line is gone; was it unplugged?"
-                }
-                .into(),
-            ),
+            Ok(()) if buffer.filled().is_empty() => lost("the other side closed the connection".into()),
             Ok(()) => {
                 self.last = Instant::now();
                 self.suspect = None;

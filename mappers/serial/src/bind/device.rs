@@ -8,15 +8,16 @@ use mapper_tty::Target;
 
 use super::{Confirmation, Device, LONGEST_EXCHANGE, Line, Mistakes, Place, Spot, Talk};
 use crate::{
-    bus::{BABBLE, LONGEST_ANSWER, STUCK, STUTTER},
+    bus::{BABBLE, LONGEST_ANSWER, READOUT, STUCK, STUTTER},
     config::{Address, Endpoint, Language},
     frame::Framing,
-    language::iec62056,
     message::Fit,
     octets::latin_1,
     request::{Answer, What},
 };
 
+/// Signing on at 300 baud takes two seconds, a hundred lines at 9600 two more.
+const USUAL_READOUT: Duration = Duration::from_secs(5);
 /// An answer has that many bytes where nobody knows.
 const USUAL: usize = 32;
 
@@ -77,7 +78,7 @@ impl Device {
                 let ask = self.messages.get(*index).and_then(|talk| talk.ask.as_ref());
                 ask.map_or(NOTHING, |ask| self.exchange(ask.send.len(), Some((&ask.framing, ask.timeout))))
             }
-            What::Readout => Cost { wire: iec62056::USUAL, longest: iec62056::LONGEST },
+            What::Readout => Cost { wire: USUAL_READOUT, longest: READOUT + STUCK },
             What::Write(point, bytes) => {
                 let confirmation = self.writes.get(point).and_then(|write| write.confirmation.as_ref());
                 self.exchange(bytes.len(), confirmation.map(|it| (&*it.framing, it.timeout)))
@@ -88,15 +89,15 @@ impl Device {
     fn exchange(&self, sent: usize, answer: Option<(&Framing, Duration)>) -> Cost {
         let line = &self.line;
         let babble = if self.quiet.is_zero() { Duration::ZERO } else { BABBLE };
-        let send = self.quiet + line.time(sent);
+        let before = self.quiet + line.time(sent);
         let stuck = babble + STUCK + line.time(sent);
         match answer {
-            None => Cost { wire: send, longest: send + stuck },
+            None => Cost { wire: before, longest: before + stuck },
             Some((framing, timeout)) => {
                 let most = line.time(framing.max()).min(LONGEST_ANSWER);
-                let once = send + stuck + timeout + most + 2 * STUTTER;
+                let once = before + stuck + timeout + most + 2 * STUTTER;
                 Cost {
-                    wire: send + line.time(framing.max().min(USUAL)),
+                    wire: before + line.time(framing.max().min(USUAL)),
                     longest: once * (self.retries + 1) + Duration::from_secs(1),
                 }
             }
@@ -126,12 +127,7 @@ const NOTHING: Cost = Cost { wire: Duration::ZERO, longest: Duration::from_secs(
 const USB: Duration = Duration::from_millis(16);
 
 /// What is right, and may not be what is meant.
-pub(super) fn notes(
-    endpoint: &Endpoint,
-    points: &[Point<Address>],
-    device: &Device,
-    spots: &[Spot],
-) -> Vec<BindError> {
+pub(super) fn notes(endpoint: &Endpoint, points: &[Point<Address>], device: &Device, spots: &[Spot]) -> Vec<BindError> {
     let mut notes = Vec::new();
     let mut note = |at, path: &str, message: String| notes.push(BindError::config(at, path, message));
     if let Some(gap) = endpoint.frame.as_ref().and_then(|frame| frame.gap)
@@ -161,7 +157,11 @@ pub(super) fn notes(
         }
     }
     if device.line.language == Some(Language::Iec62056) && endpoint.baud.is_some_and(|baud| baud != 300) {
-        note(At::Endpoint, "baud", "IEC 62056-21 is signed on to at 300; the meter names the rate of its answer".into());
+        note(
+            At::Endpoint,
+            "baud",
+            "IEC 62056-21 is signed on to at 300; the meter names the rate of its answer".into(),
+        );
     }
     for (point, (spot, given)) in (0..).zip(spots.iter().zip(points)) {
         if !spot.readable && given.access.can_read() {

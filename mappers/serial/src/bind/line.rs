@@ -6,7 +6,7 @@ use std::{
 };
 
 use mapper_api::BusKey;
-use mapper_tty::{Flow, Parity, Rs485, Settings, Target, UsbId, host_port};
+use mapper_tty::{Parity, Rs485, Settings, Target, UsbId, host_port};
 
 use crate::{
     config::{self, Endpoint, Usb},
@@ -27,7 +27,8 @@ pub(crate) fn target(endpoint: &Endpoint) -> Result<Target, Mistake> {
             if path.starts_with('/') {
                 Ok(Target::Path(path.clone()))
             } else {
-                let message = format!("{path:?} is no absolute path; write a device file such as /dev/serial/by-id/usb-...");
+                let message =
+                    format!("{path:?} is no absolute path; write a device file such as /dev/serial/by-id/usb-...");
                 Err(("path".into(), message))
             }
         }
@@ -61,7 +62,7 @@ fn usb_id(usb: &Usb) -> Result<UsbId, Mistake> {
 
 /// How the line is set; the language's own where nothing else is said. Every mistake goes into `mistakes`.
 pub(crate) fn settings(endpoint: &Endpoint, mistakes: &mut Vec<Mistake>) -> Settings {
-    let (baud, bits, parity) = endpoint.language.map_or((9600, 8, config::Parity::None), language::line);
+    let (baud, bits, parity) = endpoint.language.map_or((9600, 8, Parity::None), language::line);
     let mut number = |key: &str, given: Option<i64>, usual: u32| match given.map(u32::try_from) {
         None => usual,
         Some(Ok(number)) => number,
@@ -76,17 +77,9 @@ pub(crate) fn settings(endpoint: &Endpoint, mistakes: &mut Vec<Mistake>) -> Sett
     let settings = Settings {
         baud,
         data_bits,
-        parity: match endpoint.parity.unwrap_or(parity) {
-            config::Parity::None => Parity::None,
-            config::Parity::Even => Parity::Even,
-            config::Parity::Odd => Parity::Odd,
-        },
+        parity: endpoint.parity.unwrap_or(parity),
         stop_bits,
-        flow: match endpoint.flow.unwrap_or_default() {
-            config::Flow::None => Flow::None,
-            config::Flow::Hardware => Flow::Hardware,
-            config::Flow::Software => Flow::Software,
-        },
+        flow: endpoint.flow.unwrap_or_default(),
         rs485: endpoint.rs485.as_ref().map(|rs485| {
             let on_send = rs485.rts_on_send.unwrap_or(true);
             let delay = |given: Option<mapper_values::Duration>| given.map_or(Duration::ZERO, |delay| delay.0);
@@ -95,9 +88,9 @@ pub(crate) fn settings(endpoint: &Endpoint, mistakes: &mut Vec<Mistake>) -> Sett
                 rts_after_send: rs485.rts_after_send.unwrap_or(!on_send),
                 delay_before: delay(rs485.delay_before),
                 delay_after: delay(rs485.delay_after),
-                echo: endpoint.echo.unwrap_or(false),
             }
         }),
+        echo: endpoint.echo.unwrap_or(false),
         dtr: endpoint.dtr,
         rts: endpoint.rts,
     };
@@ -110,17 +103,21 @@ pub(crate) fn bus_key(endpoint: &Endpoint) -> BusKey {
     // A mistake is told by `bind`; the key only has to be something then.
     let resource = target(endpoint).map_or_else(|_| String::new(), |target| target.resource());
     let line = match (&endpoint.tcp, &endpoint.rfc2217) {
+        (Some(_), _) if endpoint.echo == Some(true) => "tcp echo".to_owned(),
         (Some(_), _) => "tcp".to_owned(),
         (None, Some(_)) => format!("{} rfc2217", settings(endpoint, &mut Vec::new())),
         (None, None) => settings(endpoint, &mut Vec::new()).to_string(),
     };
-    let echo = if endpoint.echo == Some(true) { " echo" } else { "" };
     let speech = match (endpoint.language, &endpoint.frame) {
-        (Some(language), _) => format!(" {}", name(language)),
+        (Some(language), _) => {
+            let keys = [&endpoint.key, &endpoint.authentication_key].into_iter().flatten();
+            let files = keys.map(|key| format!(" {}/{}", key.secret_ref.name, key.secret_ref.key));
+            format!(" {}{}", name(language), files.collect::<String>())
+        }
         (None, Some(_)) => format!(" frame {:08x}", digest(endpoint)),
         (None, None) => String::new(),
     };
-    BusKey { resource, settings: format!("{line}{echo}{speech}") }
+    BusKey { resource, settings: format!("{line}{speech}") }
 }
 
 /// The language's name in YAML.
@@ -161,7 +158,11 @@ mod tests {
             (json!({ "path": "/dev/ttyUSB0" }), "serial:/dev/ttyUSB0", "9600 8N1"),
             (json!({ "path": "/dev/x", "baud": 300, "parity": "even", "dataBits": 7 }), "serial:/dev/x", "300 7E1"),
             (json!({ "path": "/dev/x", "language": "p1" }), "serial:/dev/x", "115200 8N1 p1"),
-            (json!({ "path": "/dev/x", "language": "iec62056", "echo": true }), "serial:/dev/x", "300 7E1 echo iec62056"),
+            (
+                json!({ "path": "/dev/x", "language": "iec62056", "echo": true }),
+                "serial:/dev/x",
+                "300 7E1 echo iec62056",
+            ),
             (json!({ "tcp": "Host:4001" }), "tcp:host:4001", "tcp"),
             (json!({ "rfc2217": "[::1]:4001" }), "tcp:[::1]:4001", "9600 8N1 rfc2217"),
             (

@@ -29,7 +29,9 @@ pub(super) fn points(
             None => in_message(endpoint, messages, point),
         };
         let place = place.unwrap_or_else(|mistakes| {
-            mistakes.into_iter().for_each(|(path, message)| wrong(&path, message));
+            for (path, message) in mistakes {
+                wrong(&path, message);
+            }
             Place::Nowhere
         });
         match (&point.address.write, point.access.can_write()) {
@@ -38,7 +40,9 @@ pub(super) fn points(
                     writes.insert(id, write);
                 }
             }
-            (None, true) => wrong("write", "is missing: what is sent, such as write: {send: 'SET {value}\\r\\n'}".into()),
+            (None, true) => {
+                wrong("write", "is missing: what is sent, such as write: {send: 'SET {value}\\r\\n'}".into());
+            }
             (Some(_), false) => {
                 let message = "has `write`, and may only be read; write or readWrite would be accepted";
                 errors.push(BindError::config(At::Property(id), "access", message));
@@ -66,12 +70,8 @@ fn in_message(endpoint: &Endpoint, messages: &[Talk], point: &Point<Address>) ->
             return one(key, "is for an endpoint with `language`".into());
         }
     }
-    let whence = [
-        address.field.is_some(),
-        address.offset.is_some(),
-        address.pointer.is_some(),
-        address.raw.unwrap_or(false),
-    ];
+    let whence =
+        [address.field.is_some(), address.offset.is_some(), address.pointer.is_some(), address.raw.unwrap_or(false)];
     match whence.iter().filter(|given| **given).count() {
         0 if address.write.is_some() => return Ok(Place::Nowhere),
         0 => return one("", "one of field, offset, pointer or raw says where the value stands".into()),
@@ -109,8 +109,8 @@ fn write(
     timeout: Duration,
     wrong: &mut impl FnMut(&str, String),
 ) -> Option<Write> {
-    let check = framing.and_then(|framing| framing.check());
-    let send = Template::new(&given.send, &endpoint.parameters, true, check.is_some())
+    let check = framing.is_some_and(|framing| framing.check().is_some());
+    let send = Template::new(&given.send, &endpoint.parameters, true, check)
         .map_err(|message| wrong("write.send", message))
         .ok();
     let mut pattern = |key: &str, text: &Option<String>| {
@@ -119,7 +119,7 @@ fn write(
     };
     let answer = pattern("write.answer", &given.answer);
     let refused = pattern("write.refused", &given.refused);
-    let waits = given.answer.is_some() || given.refused.is_some();
+    let waits = given.answer.is_some();
     let within = given.timeout.map_or(timeout, |timeout| timeout.0);
     if within.is_zero() || within > LONGEST_TIMEOUT {
         wrong("write.timeout", "must be longer than 0s and at most 1m".into());
@@ -127,11 +127,17 @@ fn write(
     if given.timeout.is_some() && !waits {
         wrong("write.timeout", "is for an `answer`, and none is waited for".into());
     }
+    if given.refused.is_some() && !waits {
+        wrong("write.refused", "is for an `answer`, and none is waited for".into());
+    }
     if waits && endpoint.frame.is_none() {
         wrong("write.answer", "needs the endpoint's `frame` to say where an answer ends".into());
     }
-    let confirmation = framing
-        .filter(|_| waits)
-        .map(|framing| Confirmation { framing: framing.clone(), timeout: within, answer, refused });
+    let confirmation = framing.filter(|_| waits).map(|framing| Confirmation {
+        framing: framing.clone(),
+        timeout: within,
+        answer,
+        refused,
+    });
     Some(Write { send: send?, confirmation })
 }

@@ -8,6 +8,7 @@ use super::{Ask, LONGEST_TIMEOUT, LONGEST_WAIT, Mistakes, Step, Talk};
 use crate::{
     config::{self, Endpoint, Language},
     frame::Framing,
+    language::iec62056::Readout,
     message::Message,
     template::Template,
 };
@@ -31,8 +32,7 @@ pub(super) fn framing(endpoint: &Endpoint, mistakes: &mut Mistakes) -> Option<Ar
         }
         return None;
     }
-    for (key, given) in
-        [("key", endpoint.key.is_some()), ("authenticationKey", endpoint.authentication_key.is_some())]
+    for (key, given) in [("key", endpoint.key.is_some()), ("authenticationKey", endpoint.authentication_key.is_some())]
     {
         if given {
             mistakes.endpoint(key, "is for `language: p1` and `language: dlms`");
@@ -93,8 +93,7 @@ pub(super) fn messages(
                 if framing.is_none() && given.frame.is_none() && endpoint.frame.is_none() {
                     mistakes.endpoint(path("frame"), "is missing, and the endpoint has none either");
                 }
-                let timeout =
-                    mistakes.within(&path("timeout"), given.timeout, timeout, LONGEST_TIMEOUT, false);
+                let timeout = mistakes.within(&path("timeout"), given.timeout, timeout, LONGEST_TIMEOUT, false);
                 let send = sent(endpoint, framing.as_ref(), request);
                 let send = send.map_err(|message| mistakes.endpoint(path("request"), message)).ok();
                 framing.zip(send).map(|(framing, send)| Ask { send, framing, timeout })
@@ -109,8 +108,9 @@ pub(super) fn messages(
 
 /// The bytes of a text without a value.
 fn sent(endpoint: &Endpoint, framing: Option<&Arc<Framing>>, text: &str) -> Result<Vec<u8>, String> {
-    let check = framing.and_then(|framing| framing.check());
-    Template::new(text, &endpoint.parameters, false, check.is_some())?.bytes(check)
+    let framing = framing.map(Arc::as_ref);
+    let check = framing.is_some_and(|framing| framing.check().is_some());
+    Template::new(text, &endpoint.parameters, false, check)?.bytes(framing)
 }
 
 pub(super) fn steps(
@@ -151,6 +151,17 @@ pub(super) fn steps(
         steps.push(Step { send, answer, timeout, baud, wait });
     }
     steps
+}
+
+/// The address of a meter that is read out: `parameters.address`, empty where it is alone on its line.
+pub(super) fn meter(endpoint: &Endpoint, baud: u32, mistakes: &mut Mistakes) -> String {
+    let address = endpoint.parameters.get("address").cloned().unwrap_or_default();
+    if endpoint.language == Some(Language::Iec62056)
+        && let Err(message) = Readout::new(&address, baud)
+    {
+        mistakes.endpoint("parameters.address", message);
+    }
+    address
 }
 
 /// A regular expression.

@@ -4,6 +4,8 @@ use mapper_values::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use mapper_tty::{Flow, Parity};
+
 /// What a USB adapter says of itself. All that is given must be so; two adapters that fit are an error that names both.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -41,29 +43,4 @@ pub struct Rs485 {
     /// How long it stays turned after the last bit; at most 100ms, 0s if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay_after: Option<Duration>,
-}
-
-// The variants of these enums have no docstrings of their own: the schema would spell them as a union of types, which
-// the API server refuses.
-
-/// Parity bit of a serial line.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[allow(missing_docs)]
-pub enum Parity {
-    #[default]
-    None,
-    Even,
-    Odd,
-}
-
-/// Flow control of a serial line: by the RTS and CTS wires, or by the XON and XOFF characters.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[allow(missing_docs)]
-pub enum Flow {
-    #[default]
-    None,
-    Hardware,
-    Software,
 }

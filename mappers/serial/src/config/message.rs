@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Frame;
 
 /// One kind of frame, and what stands in it. At most one of `regex`, `columns`, `fixed`, `json` and `binary` tells how; the
-/// text that it is about stands between `start` and `end`.
+/// text that it is about stands between `start` and `end`, without the check where that is its last part.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Message {

@@ -6,12 +6,11 @@ use mapper_values::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where a property lives: exactly one of `field`, `offset`, `pointer`, `obis`, `nmea` and `raw`; or only `write`.
+/// Where a property lives: one of `field`, `offset`, `pointer`, `obis`, `nmea` and `raw`, and how it is written; or only `write`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(extend("oneOf" = [{"required": ["field"]}, {"required": ["offset"]}, {"required": ["pointer"]},
-    {"required": ["obis"]}, {"required": ["nmea"]}, {"required": ["raw"]}, {"required": ["write"], "not": {"anyOf": [
-    {"required": ["field"]}, {"required": ["offset"]}, {"required": ["pointer"]}, {"required": ["raw"]}]}}]))]
+#[schemars(extend("anyOf" = [{"required": ["field"]}, {"required": ["offset"]}, {"required": ["pointer"]},
+    {"required": ["obis"]}, {"required": ["nmea"]}, {"required": ["raw"]}, {"required": ["write"]}]))]
 pub struct Address {
     /// The message that it stands in. It may be left out where only one can be meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,14 +1,15 @@
 //! Frames out of a stream of bytes. After noise, a false start, a frame that is too long or one whose check is wrong the search
 //! goes on at the byte behind the place where that frame seemed to begin, so that a frame that begins inside is found.
 //!
-//! Where YAML names no `start`, a frame begins where the last one ended; with `length` or `lengthAt` then at each byte, until
-//! the check is right. The piece before the first end after opening may be half a frame: with a check it is tried, without
-//! one it is passed over, unless the line was silent before it.
+//! Where YAML names no `start`, a frame begins where the last one ended, so that noise may cost the frame that follows it, and
+//! with a `trailer` the next one too; with `length` or `lengthAt` it may begin at each byte, until the check is right. The
+//! piece before the first end after opening may be half a frame: with a check it is tried, without one it is passed over,
+//! unless the line was silent before it.
 //!
 //! Bounds. Memory: twice `max` (byte stuffing may double a frame) and what one `push` brings, and a copy of one bad frame.
 //! Work: each byte is searched once for `start` and once for `end`; inside of a frame that turned out to be none, frames are
-//! tried until [`LOOKS`] times its length was looked at, and then its bytes are passed over. Noise hardly costs more than two
-//! looks for each byte; only bytes made for it come to that bound.
+//! tried until [`LOOKS`] times its length was looked at, and then its bytes are passed over. Noise costs a few looks for each
+//! byte; only bytes made for it come to that bound, and only then may a frame among them be lost.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +20,7 @@ use super::{
 use crate::octets::Shown;
 
 /// How often, on average, each byte of a frame that is none may be looked at again.
-const LOOKS: usize = 256;
+pub(super) const LOOKS: usize = 64;
 
 /// How long a line must be silent after opening for what comes next to be a whole frame, where YAML says no `gap`. Devices
 /// that send a line in one go pause for less inside of it, even behind USB adapters and device servers.
@@ -137,10 +138,20 @@ impl Framer {
     /// The line was silent for [`Framer::gap`].
     pub fn silence(&mut self) {
         if self.framing.gap.is_some() {
-            self.silence.get_or_insert(self.heard.len());
+            self.finish();
         } else if self.head == self.heard.len() {
             self.opening = false;
         }
+    }
+
+    /// Whether something was heard that is no frame yet.
+    pub fn pending(&self) -> bool {
+        self.head < self.heard.len()
+    }
+
+    /// Nothing more comes: what is there is judged as it stands. For the end of a sample, and of the time for an answer.
+    pub fn finish(&mut self) {
+        self.silence.get_or_insert(self.heard.len());
     }
 
     /// Forgets what was heard, and gives how many bytes that were; what comes next begins a frame. For use before a request.
@@ -162,9 +173,12 @@ impl Framer {
         if let Some(bad) = self.bad.take_if(|bad| self.head >= bad.to) {
             return Next::Found(self.tell(bad));
         }
-        // Inside of a bad frame only its own bytes count, however many more were heard: what is found must not depend on how
-        // the stream was cut.
-        let end = self.bad.as_ref().map(|bad| bad.to).or(self.silence).unwrap_or(self.heard.len());
+        let mut end = self.silence.unwrap_or(self.heard.len());
+        // What begins inside of a bad frame ends with it, if it is one at all; but where frames tell their length it may reach
+        // behind it, and the bad one is told once that has shown.
+        if let Some(bad) = self.bad.as_ref().filter(|_| !self.framing.is_counted()) {
+            end = bad.to;
+        }
         let silent = self.silence == Some(end);
         if self.discarding {
             return self.discard(end);
@@ -181,7 +195,10 @@ impl Framer {
             };
             let begun = self.heard[at..end].starts_with(start) && at < end;
             self.move_to(at);
-            self.begun = begun;
+            self.begun = begun && self.head == at;
+            if self.bad.as_ref().is_some_and(|bad| self.head >= bad.to) {
+                return Next::Again;
+            }
             if !self.begun {
                 return self.starved(end, silent);
             }
@@ -205,7 +222,7 @@ impl Framer {
 
     /// What is there does not suffice.
     fn starved(&mut self, end: usize, silent: bool) -> Next {
-        if let Some(bad) = self.bad.take() {
+        if let Some(bad) = self.bad.take_if(|_| !self.framing.is_counted()) {
             return Next::Found(self.tell(bad));
         }
         if !silent {
@@ -304,6 +321,8 @@ impl Framer {
 
     /// The head goes on; the bytes between belong to no frame, if they were not counted otherwise.
     fn move_to(&mut self, place: usize) {
+        // The bytes of a bad frame are counted when it is told, and before those behind it.
+        let place = self.bad.as_ref().map_or(place, |bad| place.min(bad.to));
         if self.bad.is_none() {
             self.skipped += place.saturating_sub(self.counted.max(self.head));
             self.counted = self.counted.max(place);
@@ -323,7 +342,7 @@ impl Framer {
     /// Gives up the bytes that are done with, once they are more than the others.
     fn forget(&mut self) {
         let done = self.head;
-        if done * 2 <= self.heard.len() {
+        if done * 2 <= self.heard.len() || self.bad.is_some() {
             return;
         }
         self.heard.drain(..done);

@@ -30,10 +30,10 @@ pub(super) fn found(framer: &mut Framer, stream: &[u8], piece: usize) -> Vec<Fou
     all
 }
 
-/// As [`found`], with a silence at the end.
-pub(super) fn found_and_silence(framer: &mut Framer, stream: &[u8], piece: usize) -> Vec<Found> {
+/// As [`found`], with nothing more to come.
+pub(super) fn found_and_end(framer: &mut Framer, stream: &[u8], piece: usize) -> Vec<Found> {
     let mut all = found(framer, stream, piece);
-    framer.silence();
+    framer.finish();
     collect(framer, &mut all);
     all
 }

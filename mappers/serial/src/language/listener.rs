@@ -1,6 +1,6 @@
 //! A line that speaks by itself: bytes in, telegrams out. Memory is bounded by the longest telegram of the language.
 
-use super::{Cut, Keys, Telegram, cut, p1, seal};
+use super::{Cut, Keys, Telegram, cut, dlms, iec62056, nmea, p1, seal, sml};
 use crate::config::Language;
 
 /// What is on the line.
@@ -23,13 +23,15 @@ pub enum Heard {
 #[derive(Debug)]
 pub struct Listener {
     language: Language,
-    keys: Keys,
+    opener: seal::Opener,
+    /// Frames of a DLMS telegram whose last has not come.
+    assembly: dlms::Assembly,
     /// What came and is not read yet.
     waiting: Vec<u8>,
+    /// What waits will not be finished.
+    silent: bool,
     /// Bytes that were dropped because nobody took telegrams out.
     dropped: usize,
-    /// The meter's title and the last frame counter that it used.
-    counter: Option<([u8; 8], u32)>,
     /// A P1 meter has sent a CRC: it always does.
     checked: bool,
 }
@@ -40,11 +42,20 @@ const WAITING: usize = 2 * p1::LONGEST;
 impl Listener {
     /// A line that speaks this language; the meter that is asked, in `iec62056`, is read as an answer is: by its data sets.
     pub fn new(language: Language, keys: Keys) -> Self {
-        Self { language, keys, waiting: Vec::new(), dropped: 0, counter: None, checked: false }
+        Self {
+            language,
+            opener: seal::Opener::new(keys),
+            assembly: dlms::Assembly::default(),
+            waiting: Vec::new(),
+            silent: false,
+            dropped: 0,
+            checked: false,
+        }
     }
 
     /// Bytes as they come. Take out what is heard before the next ones: what does not fit is lost, and counted.
     pub fn push(&mut self, bytes: &[u8]) {
+        self.silent = false;
         self.waiting.extend_from_slice(bytes);
         if let Some(over) = self.waiting.len().checked_sub(WAITING).filter(|over| *over > 0) {
             self.waiting.drain(..over);
@@ -52,86 +63,119 @@ impl Listener {
         }
     }
 
-    /// The line was silent for longer than a telegram pauses: what waits will not be finished.
+    /// The line was silent for longer than a telegram pauses: what waits will not be finished. What that tells, as
+    /// [`Listener::next`] would; which goes on after it.
     pub fn silence(&mut self) -> Option<Heard> {
-        let bytes = std::mem::take(&mut self.waiting);
-        (!bytes.is_empty()).then(|| Heard::Bad { bytes, why: "the line fell silent within a telegram".into() })
+        self.silent = true;
+        self.assembly.clear();
+        self.next()
+    }
+
+    /// How many bytes wait: at most two of the longest telegrams.
+    pub fn kept(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// How many encrypted telegrams were refused because they were sent before: somebody records the line and plays it back.
+    pub fn replayed(&self) -> u64 {
+        self.opener.replayed
     }
 
     /// The next thing on the line; none until more bytes have come.
+    #[allow(clippy::should_implement_trait)] // it goes on after none
     pub fn next(&mut self) -> Option<Heard> {
         if self.dropped > 0 {
             return Some(Heard::Skipped(std::mem::take(&mut self.dropped)));
         }
-        match self.cut() {
-            Cut::More => None,
-            Cut::Noise(count) => {
-                self.waiting.drain(..count);
-                Some(Heard::Skipped(count))
-            }
-            Cut::Bad(count, why) => Some(Heard::Bad { bytes: self.waiting.drain(..count).collect(), why }),
-            Cut::Whole(count) => {
-                let mut bytes: Vec<u8> = self.waiting.drain(..count).collect();
-                Some(match self.read(&bytes) {
-                    Ok(telegram) => Heard::Telegram(telegram),
-                    Err(why) => {
-                        // A length or an end that noise made up must not swallow the telegram that follows.
-                        if let Some(again) = self.start().and_then(|start| cut::find(&bytes, start, 1)) {
-                            self.waiting.splice(..0, bytes.drain(again..));
+        loop {
+            let heard = match self.cut() {
+                Cut::More if self.silent && !self.waiting.is_empty() => {
+                    let end = self.again(&self.waiting).unwrap_or(self.waiting.len());
+                    let bytes = self.waiting.drain(..end).collect();
+                    Heard::Bad { bytes, why: "the line fell silent within a telegram".into() }
+                }
+                Cut::More => return None,
+                Cut::Noise(count) => {
+                    self.waiting.drain(..count);
+                    Heard::Skipped(count)
+                }
+                Cut::Bad(count, why) => Heard::Bad { bytes: self.waiting.drain(..count).collect(), why },
+                Cut::Whole(count) => {
+                    let mut bytes: Vec<u8> = self.waiting.drain(..count).collect();
+                    match self.read(&bytes) {
+                        Ok(Some(telegram)) => Heard::Telegram(telegram),
+                        Ok(None) => continue,
+                        Err(why) => {
+                            // A length or an end that noise made up must not swallow the telegram that follows.
+                            if let Some(again) = self.again(&bytes) {
+                                self.waiting.splice(..0, bytes.drain(again..));
+                            }
+                            Heard::Bad { bytes, why }
                         }
-                        Heard::Bad { bytes, why }
                     }
-                })
+                }
+            };
+            if !matches!(heard, Heard::Telegram(_)) {
+                self.assembly.clear();
             }
+            return Some(heard);
         }
     }
 
-    /// The bytes that a telegram of the language begins with, where they are rare inside of one.
-    fn start(&self) -> Option<&'static [u8]> {
+    /// Where another telegram may begin in bytes that are none.
+    fn again(&self, bytes: &[u8]) -> Option<usize> {
         match self.language {
-            Language::P1 if self.keys.encryption.is_some() => Some(&seal::START),
-            _ => None,
+            Language::P1 if self.opener.has_key() => cut::find(bytes, &seal::START, 1),
+            Language::P1 => cut::find(bytes, b"/", 1),
+            Language::Sml => cut::find(bytes, &sml::START, 1),
+            Language::Dlms => dlms::again(bytes),
+            Language::Iec62056 | Language::Nmea => None,
         }
     }
 
     fn cut(&self) -> Cut {
         match self.language {
             Language::P1 => p1::cut(&self.waiting),
-            _ => Cut::More,
+            Language::Sml => sml::cut(&self.waiting),
+            Language::Iec62056 => iec62056::cut(&self.waiting),
+            Language::Dlms => dlms::cut(&self.waiting),
+            Language::Nmea => nmea::cut(&self.waiting),
         }
     }
 
-    fn read(&mut self, bytes: &[u8]) -> Result<Telegram, String> {
+    /// What a whole frame says; none for one that others must follow.
+    fn read(&mut self, bytes: &[u8]) -> Result<Option<Telegram>, String> {
+        let not_sealed = |opener: &seal::Opener| {
+            if opener.has_key() {
+                Err("a telegram that is not encrypted, from a meter that has a `key`".to_owned())
+            } else {
+                Ok(())
+            }
+        };
         match self.language {
-            Language::P1 if bytes.first() == Some(&seal::TAG) => {
-                let sealed = seal::parse(bytes)?;
-                self.fresh(&sealed)?;
-                let telegram = p1::open(&sealed, &self.keys)?;
-                self.counter = Some((sealed.title, sealed.counter));
-                Ok(telegram)
-            }
-            Language::P1 if self.keys.encryption.is_some() => {
-                Err("a telegram that is not encrypted, from a meter that has a `key`".into())
-            }
+            Language::P1 if bytes.first() == Some(&seal::TAG) => self.opener.open(bytes, p1::opened).map(Some),
             Language::P1 => {
+                not_sealed(&self.opener)?;
                 let (telegram, checked) = p1::read(bytes)?;
                 if self.checked && !checked {
                     return Err("the CRC is missing after `!`; telegrams before had one".into());
                 }
                 self.checked = checked;
-                Ok(telegram)
+                Ok(Some(telegram))
             }
-            _ => Err("not spoken".into()),
-        }
-    }
-
-    /// Refuses a telegram that was sent before, and one that is older than the last: somebody replays it.
-    fn fresh(&self, sealed: &seal::Sealed) -> Result<(), String> {
-        match self.counter {
-            Some((title, last)) if title == sealed.title && sealed.counter <= last => {
-                Err(format!("frame counter {} after {last}: a telegram that was sent before", sealed.counter))
-            }
-            _ => Ok(()),
+            Language::Dlms => match self.assembly.frame(bytes)? {
+                None => Ok(None),
+                Some(message) if message.first() == Some(&seal::TAG) => {
+                    self.opener.open(&message, |content, _| dlms::read(content)).map(Some)
+                }
+                Some(message) => {
+                    not_sealed(&self.opener)?;
+                    dlms::read(&message).map(Some)
+                }
+            },
+            Language::Sml => sml::read(bytes).map(Some),
+            Language::Iec62056 => iec62056::read(bytes).map(Some),
+            Language::Nmea => nmea::read(bytes).map(Some),
         }
     }
 }

@@ -97,16 +97,15 @@ impl Number {
         };
         let signed =
             matches!(data_type, DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int48 | DataType::Int64);
-        let (least, greatest) = match signed {
-            true => (-(1_i128 << (bits - 1)), (1_i128 << (bits - 1)) - 1),
-            false => (0, (1_i128 << bits) - 1),
-        };
+        let (least, greatest) =
+            if signed { (-(1_i128 << (bits - 1)), (1_i128 << (bits - 1)) - 1) } else { (0, (1_i128 << bits) - 1) };
         if !(least..=greatest).contains(&whole) {
             return Err(refuse(least, greatest));
         }
-        match signed {
-            true => i64::try_from(whole).map(Value::Int).map_err(|_| refuse(least, greatest)),
-            false => u64::try_from(whole).map(Value::Uint).map_err(|_| refuse(least, greatest)),
+        if signed {
+            i64::try_from(whole).map(Value::Int).map_err(|_| refuse(least, greatest))
+        } else {
+            u64::try_from(whole).map(Value::Uint).map_err(|_| refuse(least, greatest))
         }
     }
 
@@ -136,7 +135,7 @@ impl fmt::Display for Number {
         let sign = if self.digits < 0 { "-" } else { "" };
         let digits = self.digits.unsigned_abs();
         let places = usize::from(self.exponent.unsigned_abs());
-        if self.exponent >= 0 || digits == 0 {
+        if self.exponent >= 0 {
             let zeros = if digits == 0 { 0 } else { places };
             return write!(out, "{sign}{digits}{:0<zeros$}", "");
         }

@@ -22,6 +22,7 @@ pub struct Obis {
 
 impl Obis {
     /// The code as six bytes, as SML and DLMS send it.
+    #[allow(clippy::many_single_char_names)] // the standard's
     pub fn from_bytes([a, b, c, d, e, f]: [u8; 6]) -> Self {
         Self { a: Some(a), b: Some(b), c, d, e: Some(e), f: Some(f) }
     }
@@ -57,6 +58,7 @@ impl FromStr for Obis {
 
 /// A code, or none for what is none. Besides `A-B:C.D.E*F` with parts left out there are `&` for `*` (a period ended by hand)
 /// and six numbers with points between them.
+#[allow(clippy::many_single_char_names)] // the standard's
 pub fn parse(text: &str) -> Option<Obis> {
     let (a, rest) = match text.split_once('-') {
         Some((a, rest)) => (Some(number(a)?), rest),

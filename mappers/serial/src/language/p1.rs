@@ -3,7 +3,7 @@
 
 use crc::{CRC_16_ARC, Crc};
 
-use super::{Cut, Keys, Telegram, cut, dataset, seal};
+use super::{Cut, Telegram, cut, dataset, seal};
 
 /// No telegram is longer: the longest known ones, of Hungary, have some 3.5 kB.
 pub const LONGEST: usize = 8192;
@@ -28,13 +28,13 @@ pub fn cut(bytes: &[u8]) -> Cut {
 }
 
 fn cut_text(bytes: &[u8]) -> Cut {
+    let bytes = cut::seen(bytes, LONGEST);
     // Another line that begins so is another telegram: this one lost its end.
     let again = cut::find(bytes, b"\n/", 1).map(|at| at + 1);
     let Some(mark) = cut::find(bytes, b"\n!", 1).map(|at| at + 1) else {
         return match again {
             Some(again) => Cut::Bad(again, "the telegram breaks off".into()),
-            None if bytes.len() > LONGEST => Cut::Bad(bytes.len(), format!("no end within {LONGEST} bytes")),
-            None => Cut::More,
+            None => cut::more(bytes, LONGEST),
         };
     };
     if let Some(again) = again.filter(|again| *again < mark) {
@@ -44,7 +44,7 @@ fn cut_text(bytes: &[u8]) -> Cut {
     let tail = &bytes[mark + 1..bytes.len().min(mark + 8)];
     match tail.iter().position(|b| *b == b'\n') {
         Some(end) => Cut::Whole(mark + 1 + end + 1),
-        None if tail.len() < 7 => Cut::More,
+        None if tail.len() < 7 => cut::more(bytes, LONGEST),
         None => Cut::Bad(mark + 1, "the line after `!` does not end".into()),
     }
 }
@@ -82,17 +82,16 @@ pub fn read(bytes: &[u8]) -> Result<(Telegram, bool), String> {
     Ok((telegram, checked))
 }
 
-/// The text of an encrypted telegram.
+/// What the text of an encrypted telegram says.
 ///
 /// # Errors
-/// It does not open with these keys, or what comes out does not prove itself.
-pub fn open(sealed: &seal::Sealed, keys: &Keys) -> Result<Telegram, String> {
-    let (content, proven) = sealed.open(keys)?;
-    match read(&content) {
-        Ok((telegram, true)) => Ok(telegram),
-        Ok((telegram, false)) if proven => Ok(telegram),
-        Ok(_) => Err("the telegram inside has no CRC; `authenticationKey` would prove it".into()),
-        Err(why) if proven => Err(why),
-        Err(_) => Err("what comes out is no P1 telegram: `key` is not the meter's, or bytes were changed".into()),
+/// It does not prove itself, and its seal did not prove it.
+pub fn opened(text: &[u8], proven: bool) -> Result<Telegram, String> {
+    match read(text)? {
+        (telegram, checked) if checked || proven => Ok(telegram),
+        _ => Err("it has no CRC; `authenticationKey` would prove it".into()),
     }
 }
+
+#[cfg(test)]
+mod tests;

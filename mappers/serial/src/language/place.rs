@@ -2,7 +2,7 @@
 
 use mapper_api::{DataType, Refusal, Value};
 
-use super::{Content, Datum, Name, Number, Obis, Telegram};
+use super::{Content, Datum, Name, Number, Obis, Telegram, moment, nmea, readable};
 use crate::config::{Address, Base, Language};
 
 /// A mistake in a property's address: the key, and what is wrong with it and what would be accepted.
@@ -60,6 +60,13 @@ impl Place {
                     None
                 }
             },
+            ("nmea", _, Some(sentence)) => match nmea::known(&sentence.sentence, &sentence.field) {
+                Ok((sentence, field)) => Some(What::Nmea(sentence, field)),
+                Err((key, why)) => {
+                    wrong(&format!("nmea.{key}"), why);
+                    None
+                }
+            },
             _ => {
                 wrong(wanted, "is missing".to_owned());
                 None
@@ -78,6 +85,9 @@ impl Place {
                 Some(factor) => factors.push((unit.clone(), factor)),
                 None => wrong(&format!("units.{unit}"), format!("{factor} is no factor; write a number that is not 0")),
             }
+        }
+        if data_type == DataType::Bcd {
+            wrong(wanted, "is no bcd, which is of bytes; numbers of this `language` are uint64 or float64".into());
         }
         if !address.units.is_empty() && !data_type.is_number() {
             wrong("units", format!("converts numbers; the property is a {data_type}"));
@@ -131,6 +141,14 @@ impl Place {
             Content::Text(text) => match self.data_type {
                 DataType::String => Ok(Value::Text(text.clone())),
                 DataType::Bytes => Ok(Value::Bytes(text.clone().into_bytes())),
+                DataType::DateTime => {
+                    let known = moment::is_utc(text).then(|| text.clone()).or_else(|| moment::of_p1(text));
+                    known.map(Value::Text).ok_or_else(|| {
+                        Refusal::bad_data(format!(
+                            "{text:?} is no date and time of a known zone; string has it as it is"
+                        ))
+                    })
+                }
                 data_type => {
                     let parsed = match self.base {
                         Base::Decimal => Number::parse(text),
@@ -141,7 +159,7 @@ impl Place {
             },
             Content::Bytes(bytes) => match self.data_type {
                 DataType::Bytes => Ok(Value::Bytes(bytes.clone())),
-                DataType::String => Ok(Value::Text(text(bytes))),
+                DataType::String => Ok(Value::Text(readable(bytes))),
                 data_type => Err(Refusal::bad_data(format!("{} bytes are no {data_type}", bytes.len()))),
             },
         }
@@ -171,20 +189,6 @@ impl Telegram {
     }
 }
 
-/// Bytes as people read them: as a text if they are one, as the number of a meter (DIN 43863-5: `1 EMH00 12345678`) if they
-/// are one, else as hexadecimal digits.
-fn text(bytes: &[u8]) -> String {
-    let printable = |bytes: &[u8]| bytes.iter().all(|b| matches!(b, b' '..=b'~'));
-    match bytes {
-        [0x0a, kind @ 0..10, maker @ .., block, a, b, c, d] if maker.len() == 3 && printable(maker) => {
-            let number = u32::from_be_bytes([*a, *b, *c, *d]);
-            format!("{kind} {}{block:02X} {number:08}", String::from_utf8_lossy(maker))
-        }
-        _ if printable(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-        _ => Value::Bytes(bytes.to_vec()).to_string(),
-    }
-}
-
 fn missing(telegram: &Telegram, code: &Obis, index: Option<usize>) -> Refusal {
     let many = telegram.find(code).count();
     if let (Some(index), true) = (index, many > 0) {
@@ -199,8 +203,12 @@ fn missing(telegram: &Telegram, code: &Obis, index: Option<usize>) -> Refusal {
         })
         .take(5)
         .collect();
-    match alike.is_empty() {
-        true => Refusal::bad_data(format!("the telegram has no {code}")),
-        false => Refusal::bad_data(format!("the telegram has no {code}, but {}", alike.join(", "))),
+    if alike.is_empty() {
+        Refusal::bad_data(format!("the telegram has no {code}"))
+    } else {
+        Refusal::bad_data(format!("the telegram has no {code}, but {}", alike.join(", ")))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,13 +30,63 @@ const SUITE: u8 = 0x0f;
 
 /// An encrypted telegram, taken apart.
 #[derive(Debug, PartialEq)]
-pub struct Sealed<'a> {
+struct Sealed<'a> {
     /// The meter's system title: three letters of its maker, and a number.
-    pub title: [u8; 8],
+    title: [u8; 8],
     /// The frame counter: it only goes up, and no telegram has the same.
-    pub counter: u32,
+    counter: u32,
     security: u8,
     content: &'a [u8],
+}
+
+/// Opens the telegrams of one meter, each once.
+#[derive(Debug)]
+pub struct Opener {
+    keys: Keys,
+    /// The meter's title, and the last frame counter that it used.
+    last: Option<([u8; 8], u32)>,
+    /// Telegrams that were refused because they were sent before.
+    pub replayed: u64,
+}
+
+impl Opener {
+    pub fn new(keys: Keys) -> Self {
+        Self { keys, last: None, replayed: 0 }
+    }
+
+    /// Whether the meter is one that seals.
+    pub fn has_key(&self) -> bool {
+        self.keys.encryption.is_some()
+    }
+
+    /// What `read` makes of the content; it is told whether the check proved it, and must prove it itself if not.
+    ///
+    /// # Errors
+    /// The keys do not open it, `read` refuses it, or it was sent before: somebody plays it back.
+    pub fn open<T>(
+        &mut self,
+        telegram: &[u8],
+        read: impl FnOnce(&[u8], bool) -> Result<T, String>,
+    ) -> Result<T, String> {
+        let sealed = parse(telegram)?;
+        if let Some((title, last)) = self.last
+            && title == sealed.title
+            && sealed.counter <= last
+        {
+            self.replayed += 1;
+            return Err(format!("frame counter {} after {last}: a telegram that was sent before", sealed.counter));
+        }
+        let (content, proven) = sealed.open(&self.keys)?;
+        let read = read(&content, proven).map_err(|why| {
+            if proven {
+                why
+            } else {
+                format!("what comes out is no telegram: `key` is not the meter's, or bytes were changed ({why})")
+            }
+        })?;
+        self.last = Some((sealed.title, sealed.counter));
+        Ok(read)
+    }
 }
 
 /// How long a telegram is that begins with these bytes, from [`TAG`] on; none while more bytes are needed to tell.
@@ -50,7 +100,7 @@ pub fn length(bytes: &[u8]) -> Result<Option<usize>, String> {
     }
     let long = |bytes: &[u8]| bytes.iter().fold(0, |sum, b| sum << 8 | usize::from(*b));
     let (head, content) = match bytes.get(10..) {
-        None | Some([] | [0x81] | [0x82] | [0x82, _]) => return Ok(None),
+        None | Some([] | [0x81 | 0x82] | [0x82, _]) => return Ok(None),
         Some([0x81, length, ..]) => (12, usize::from(*length)),
         Some([0x82, length @ ..]) => (13, long(&length[..2])),
         Some([length @ 0..=0x7f, ..]) => (11, usize::from(*length)),
@@ -66,7 +116,7 @@ pub fn length(bytes: &[u8]) -> Result<Option<usize>, String> {
 ///
 /// # Errors
 /// The bytes are no such telegram, or it is sealed in a way that meters do not use.
-pub fn parse(bytes: &[u8]) -> Result<Sealed<'_>, String> {
+fn parse(bytes: &[u8]) -> Result<Sealed<'_>, String> {
     let whole =
         length(bytes)?.filter(|length| *length <= bytes.len()).ok_or("an encrypted telegram that breaks off")?;
     let head = match bytes[10] {
@@ -87,18 +137,21 @@ pub fn parse(bytes: &[u8]) -> Result<Sealed<'_>, String> {
 }
 
 impl Sealed<'_> {
-    /// The content. `proven` tells whether its check was right; without an authentication key, or without a check, the
+    /// The content, and whether its check was right; without an authentication key, or without a check, the
     /// content must prove itself.
     ///
     /// # Errors
     /// There is no key, or it is not the one that the meter used.
-    pub fn open(&self, keys: &Keys) -> Result<(Vec<u8>, bool), String> {
+    fn open(&self, keys: &Keys) -> Result<(Vec<u8>, bool), String> {
         let key = keys.encryption.as_ref().ok_or("the telegram is encrypted; `key` is missing")?;
         let nonce: [u8; 12] = [&self.title[..], &self.counter.to_be_bytes()]
             .concat()
             .try_into()
             .expect("eight bytes and four are twelve");
         if self.security & CHECKED == 0 {
+            if keys.authentication.is_some() {
+                return Err("the telegram has no check, and `authenticationKey` is given to look at one".into());
+            }
             return Ok((stream(key, nonce, self.content), false));
         }
         let (sealed, check) =

@@ -18,6 +18,7 @@ use tokio::{
 };
 
 use crate::{
+    port::closed,
     settings::{Flow, Parity, Settings},
     tty::is_near,
 };
@@ -42,6 +43,8 @@ pub(crate) struct Remote {
     agreed: Option<bool>,
     /// Whether it refused to pass all bytes as they are.
     text_only: bool,
+    /// What was asked last, in words.
+    asked: &'static str,
     /// The server's last answer: command and value.
     answer: Option<(u8, Vec<u8>)>,
     /// The server asked us to stop sending.
@@ -59,6 +62,7 @@ impl Remote {
             out,
             agreed: None,
             text_only: false,
+            asked: "",
             answer: None,
             held: false,
         }
@@ -67,6 +71,8 @@ impl Remote {
     /// Waits until the server takes part.
     pub async fn agree(&mut self) -> io::Result<()> {
         while self.agreed.is_none() {
+            // Whatever comes before that is no line's.
+            self.inbound.clear();
             poll_fn(|cx| self.poll_more(cx)).await?;
         }
         if self.agreed == Some(false) {
@@ -93,9 +99,9 @@ impl Remote {
         let dtr = settings.dtr.map(|on| (codec::SET_CONTROL, if on { 8 } else { 9 }, "the level of DTR"));
         let rts = settings.rts.map(|on| (codec::SET_CONTROL, if on { 11 } else { 12 }, "the level of RTS"));
         let each = [
-            Some((codec::SET_DATASIZE, settings.data_bits, "the data bits")),
+            Some((codec::SET_DATASIZE, settings.data_bits, "the number of data bits")),
             Some((codec::SET_PARITY, parity, "the parity")),
-            Some((codec::SET_STOPSIZE, settings.stop_bits, "the stop bits")),
+            Some((codec::SET_STOPSIZE, settings.stop_bits, "the number of stop bits")),
             Some((codec::SET_CONTROL, flow, "the flow control")),
             dtr,
             rts,
@@ -115,9 +121,20 @@ impl Remote {
 
     /// Sets another rate, and checks that it was set.
     pub async fn set_baud(&mut self, baud: u32) -> io::Result<()> {
-        timeout(ANSWER, self.rate(baud)).await.map_err(|_| {
-            io::Error::new(io::ErrorKind::TimedOut, format!("the other side does not answer to {baud} baud"))
-        })?
+        match timeout(ANSWER, self.rate(baud)).await {
+            Ok(set) => set,
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, self.unanswered())),
+        }
+    }
+
+    /// What is said when the time is over.
+    pub fn unanswered(&self) -> String {
+        match self.agreed {
+            None => {
+                "it connects, and does not answer to RFC 2217; a port that passes bytes through goes under tcp".into()
+            }
+            Some(_) => format!("the other side does not answer when {} is set", self.asked),
+        }
     }
 
     async fn rate(&mut self, baud: u32) -> io::Result<()> {
@@ -129,9 +146,9 @@ impl Remote {
         Err(io::Error::other(format!("the other side does not take {baud} baud; it says {taken}")))
     }
 
-    async fn ask(&mut self, command: u8, value: &[u8], what: &str) -> io::Result<Vec<u8>> {
+    async fn ask(&mut self, command: u8, value: &[u8], what: &'static str) -> io::Result<Vec<u8>> {
         codec::command(command, value, &mut self.out);
-        self.answer = None;
+        (self.asked, self.answer) = (what, None);
         loop {
             if let Some((_, value)) = self.answer.take_if(|(answered, _)| *answered == command) {
                 return Ok(value);
@@ -154,12 +171,15 @@ impl Remote {
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf))?;
         self.take(buf.filled())?;
         // What that asks for goes out at once; if it cannot, the next call tries again.
-        self.poll_send(cx).map(|_| Ok(()))
+        match self.poll_send(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(())),
+        }
     }
 
     fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
         if bytes.is_empty() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+            return Err(closed());
         }
         let mut events = Vec::new();
         self.decoder.feed(bytes, &mut self.inbound, &mut events);
@@ -183,7 +203,7 @@ impl Remote {
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.out.is_empty() {
             match ready!(Pin::new(&mut self.stream).poll_write(cx, &self.out))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+                0 => return Poll::Ready(Err(closed())),
                 n => drop(self.out.drain(..n)),
             }
         }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use mapper_api::{Error, ErrorKind};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 /// How long a condition may take to come true.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -31,6 +31,11 @@ pub async fn wait<T, F: Future<Output = Option<T>>>(mut ask: impl FnMut() -> F) 
 /// Asks until it is so.
 pub async fn until(mut is_so: impl FnMut() -> bool) {
     wait(|| std::future::ready(is_so().then_some(()))).await;
+}
+
+/// What must come, and not at some time.
+pub async fn soon<T>(future: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, future).await.expect("it did not come")
 }
 
 /// The message of what must not have opened.
@@ -92,11 +97,6 @@ fn look(path: &Path) -> File {
 /// The rate that a pty was set to.
 pub fn speed(path: &Path) -> u32 {
     rustix::termios::tcgetattr(look(path)).unwrap().output_speed()
-}
-
-/// How many bytes can be read from it.
-pub fn waiting(path: &Path) -> u64 {
-    rustix::io::ioctl_fionread(look(path)).unwrap()
 }
 
 /// The place of a file as `/proc/locks` writes it.

@@ -11,8 +11,10 @@ use hardware_tests::{
     sim::micros,
 };
 
-use super::{PATIENCE, Stage, load_average, mib, wait};
-use crate::Options;
+use crate::{
+    Options,
+    stage::{PATIENCE, Stage, load_average, mib, wait},
+};
 
 /// Sensors of the latency's figure; they take turns, one advertisement every 20 ms.
 const STAMPED: usize = 20;
@@ -35,7 +37,7 @@ fn devices(count: usize) -> impl Iterator<Item = (String, String)> {
 pub fn latency(stage: &Stage, options: &Options) -> Result<()> {
     let blue = Scripted::start()?;
     let subscriber = stage.subscriber(true)?;
-    let gateway = stage.gateway(blue.address(), devices(STAMPED))?;
+    let gateway = stage.gateway_on(blue.address(), devices(STAMPED))?;
     let stream = blue.every(Duration::from_millis(20), |round| {
         let sensor = usize::try_from(round).unwrap_or_default() % STAMPED;
         vec![Advert::of(&address(sensor)).manufacturer(0xFFFF, &micros().to_be_bytes())]
@@ -67,7 +69,7 @@ pub fn latency(stage: &Stage, options: &Options) -> Result<()> {
 pub fn load(stage: &Stage, options: &Options) -> Result<()> {
     let blue = Scripted::start()?;
     let subscriber = stage.subscriber(false)?;
-    let gateway = stage.gateway(blue.address(), devices(SENSORS))?;
+    let gateway = stage.gateway_on(blue.address(), devices(SENSORS))?;
     // One every 5 ms: each sensor once a second.
     let make = |round: u64| {
         let sensor = usize::try_from(round).unwrap_or_default() % SENSORS;

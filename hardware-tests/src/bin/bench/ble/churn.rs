@@ -13,12 +13,11 @@ use hardware_tests::{
     subscriber::Subscriber,
 };
 
-use super::{
-    PATIENCE, Stage, load_average, mib,
-    reconnect::{self, LINKS},
-    wait,
+use super::reconnect::{self, LINKS};
+use crate::{
+    Options,
+    stage::{PATIENCE, Stage, load_average, mib, wait},
 };
-use crate::Options;
 
 /// The device that is configured among those that pass by.
 const OURS: &str = "A4:C1:38:FF:FF:FF";
@@ -60,7 +59,7 @@ fn print(name: &str, what: &str, count: usize, halves: &[Held; 2]) {
 fn seen(stage: &Stage, count: usize) -> Result<()> {
     let blue = Scripted::start()?;
     let subscriber = stage.subscriber(false)?;
-    let gateway = stage.gateway(blue.address(), [("ours".to_owned(), sensor_yaml("ours", OURS))])?;
+    let gateway = stage.gateway_on(blue.address(), [("ours".to_owned(), sensor_yaml("ours", OURS))])?;
     let address = |number: usize| {
         let [.., a, b, c] = number.to_be_bytes();
         format!("C0:DE:00:{a:02X}:{b:02X}:{c:02X}")
@@ -112,7 +111,7 @@ fn links(stage: &Stage, count: usize) -> Result<()> {
         (name, yaml)
     });
     let subscriber = stage.subscriber(false)?;
-    let gateway = stage.gateway(blue.address(), devices)?;
+    let gateway = stage.gateway_on(blue.address(), devices)?;
     let mut value = 0_u16;
     let mut half = |rounds: usize| -> Result<Held> {
         for _ in 0..rounds {
@@ -140,7 +139,7 @@ fn links(stage: &Stage, count: usize) -> Result<()> {
 fn machine(stage: &Stage, count: usize) -> Result<()> {
     let vm = Vm::start(LINKS, 1)?;
     let subscriber = stage.subscriber(false)?;
-    let gateway = stage.gateway(&vm.address(), reconnect::devices())?;
+    let gateway = stage.gateway_on(&vm.address(), reconnect::devices())?;
     let all_after = |subscriber: &Subscriber, moment: Instant| {
         let all = subscriber.wait("each device", PATIENCE, |tally| {
             tally.devices.len() == LINKS && tally.devices.values().all(|seen| seen.last > moment)

@@ -5,8 +5,10 @@ use std::time::Instant;
 use anyhow::Result;
 use hardware_tests::{bluez::Vm, figure::Figure, gateway::linked_yaml};
 
-use super::{PATIENCE, Stage, load_average};
-use crate::Options;
+use crate::{
+    Options,
+    stage::{PATIENCE, Stage, load_average},
+};
 
 /// Links at once.
 pub const LINKS: usize = 20;
@@ -25,7 +27,7 @@ pub fn measure(stage: &Stage, options: &Options) -> Result<()> {
     let vm = Vm::start(LINKS, 1)?;
     let subscriber = stage.subscriber(false)?;
     let start = Instant::now();
-    let gateway = stage.gateway(&vm.address(), devices())?;
+    let gateway = stage.gateway_on(&vm.address(), devices())?;
     subscriber.wait("a reading of each device", PATIENCE, |tally| tally.devices.len() == LINKS)?;
     let first = start.elapsed().as_secs_f64();
     let (mut back, before, rules) = (Vec::new(), load_average(), vm.match_rules()?);

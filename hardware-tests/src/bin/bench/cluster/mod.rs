@@ -27,7 +27,9 @@ pub const PARTS: [&str; 6] = ["kube-apply", "kube-desired", "kube-node", "kube-f
 pub fn measure(parts: &[&str], options: &Options) -> Result<()> {
     let program = match &options.gateway {
         Some(program) => program.clone(),
-        None => size::build(&["--no-default-features", "--features", "ble,modbus,virtual,kubernetes"], "kubernetes")?,
+        None => {
+            size::build(&["--no-default-features", "--features", "ble,modbus,serial,virtual,kubernetes"], "kubernetes")?
+        }
     };
     if parts.contains(&"kube-size") {
         size(&program)?;

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Found, found, found_and_silence, framer, frames, framing};
+use super::{Found, found, found_and_end, framer, frames, framing};
 
 /// Framings that tell by themselves where a frame begins, with a check that noise does not pass.
 const STRONG: [&str; 7] = [
@@ -97,9 +97,9 @@ proptest! {
         let yaml = STRONG.get(which).unwrap_or_else(|| &WEAK[which - STRONG.len()]);
         let framing = framing(yaml);
         let stream = [&noise[..], &build(which % STRONG.len(), &content).0, &noise].concat();
-        let bytewise = found_and_silence(&mut framer(&framing), &stream, 1);
-        prop_assert_eq!(&bytewise, &found_and_silence(&mut framer(&framing), &stream, piece));
-        prop_assert_eq!(&bytewise, &found_and_silence(&mut framer(&framing), &stream, stream.len()));
+        let bytewise = found_and_end(&mut framer(&framing), &stream, 1);
+        prop_assert_eq!(&bytewise, &found_and_end(&mut framer(&framing), &stream, piece));
+        prop_assert_eq!(&bytewise, &found_and_end(&mut framer(&framing), &stream, stream.len()));
     }
 
     /// Whatever comes: each frame has a right check and at most `max` bytes, and no more is kept than is said.

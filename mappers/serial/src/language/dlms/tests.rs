@@ -1,0 +1,146 @@
+use crate::{
+    config::Language,
+    language::{Heard, Key, Keys, Listener, samples},
+};
+
+const FRAMES: &str = include_str!("../samples/dlms.txt");
+
+fn listener(meter: &str) -> Listener {
+    let key = |kind: &str| {
+        let name = format!("{meter}-{kind}");
+        FRAMES.contains(&format!("\n{name} ")).then(|| Key(samples::named(FRAMES, &name).try_into().unwrap()))
+    };
+    Listener::new(Language::Dlms, Keys { encryption: key("key"), authentication: key("authentication") })
+}
+
+fn read(meter: &str) -> Vec<String> {
+    let heard = samples::hear(&mut listener(meter), &samples::named(FRAMES, meter), 50);
+    match &heard[..] {
+        [Heard::Telegram(telegram)] => samples::written(telegram),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The values of those that dlms_parser reads are what it expects of the same bytes.
+#[test]
+fn meters_say_their_counts_and_power() {
+    for (meter, count, says) in [
+        (
+            "aidon-1-phase",
+            9,
+            &["1-0:1.7.0[0]=1362 W", "1-0:31.7.0[0]=9.3 A", "1-0:32.7.0[0]=250.0 V", "0-0:96.1.7[0]=6515"][..],
+        ),
+        ("aidon-feeds-in", 9, &["1-0:2.7.0[0]=1146 W", "1-0:31.7.0[0]=-5.1 A", "1-0:32.7.0[0]=243.5 V"]),
+        ("aidon-3-phase", 27, &["0-0:1.0.0[0]=2019-12-16T07:59:40", "1-0:1.8.0[0]=10049926 Wh", "1-0:51.7.0[0]=7.5 A"]),
+        ("kamstrup", 12, &["1-1:1.7.0[0]=1468", "1-1:32.7.0[0]=232", "1-1:0.0.5[0]=5706567274389702"]),
+        (
+            "iskra-am550",
+            16,
+            &[
+                "1-0:1.7.0[0]=182 W",
+                "1-0:32.7.0[0]=236.4 V",
+                "1-0:31.7.0[0]=0.63 A",
+                "1-0:2.8.2[0]=13185 Wh",
+                "0-0:96.1.1[0]=160456",
+            ],
+        ),
+        ("omnipower", 32, &["1-1:1.8.0[0]=6307498", "1-1:61.8.0[0]=2687644", "0-1:1.0.0[0]=2026-03-12T15:24:30"]),
+        ("e450", 16, &["1-0:1.8.0[0]=12048950", "1-0:1.7.0[0]=545", "1-0:4.7.0[0]=379"]),
+        ("kaifa-1", 1, &["1-0:1.7.0[0]=1320 W"]),
+        (
+            "kaifa-2",
+            13,
+            &["1-0:1.7.0[0]=948 W", "1-0:31.7.0[0]=1.416 A", "1-0:72.7.0[0]=238.9 V", "0-0:96.1.7[0]=MA304H3E"],
+        ),
+        ("am550-vienna", 9, &["0-0:1.0.0[0]=2021-04-25T19:05:42Z", "1-0:1.8.0[0]=3448196 Wh", "1-0:1.7.0[0]=125 W"]),
+        (
+            "e450-cyprus",
+            20,
+            &["1-0:21.7.0[0]=73", "1-0:1.7.0[0]=187", "1-0:14.7.0[0]=50", "0-0:1.0.0[0]=2026-06-08T18:46:04"],
+        ),
+        ("netz-noe", 11, &["1-0:1.8.0[0]=12937 Wh", "1-0:32.7.0[0]=233.7 V", "1-0:13.7.0[0]=1.000"]),
+    ] {
+        let data = read(meter);
+        for datum in says {
+            assert!(data.contains(&(*datum).to_owned()), "{meter} {datum}: {data:?}");
+        }
+        assert_eq!(data.len(), count, "{meter}: {data:?}");
+    }
+}
+
+#[test]
+fn a_line_with_noise_is_heard_in_any_pieces() {
+    let mut line = b"noise\x7e\xa0".to_vec();
+    for meter in ["aidon-1-phase", "iskra-am550", "kamstrup", "aidon-3-phase"] {
+        line.extend(samples::named(FRAMES, meter));
+        line.extend(b"\x00h\x7e");
+    }
+    for piece in [1, 33, 4096] {
+        let heard = samples::hear(&mut listener("none"), &line, piece);
+        let found = heard.iter().filter(|heard| matches!(heard, Heard::Telegram(_))).count();
+        assert_eq!(found, 4, "{heard:?}");
+    }
+}
+
+#[test]
+fn no_changed_byte_and_no_lost_frame_gives_a_value() {
+    for meter in ["aidon-1-phase", "netz-noe", "iskra-am550"] {
+        let frames = samples::named(FRAMES, meter);
+        for at in 0..frames.len() {
+            let mut changed = frames.clone();
+            changed[at] ^= 4;
+            let heard = samples::hear(&mut listener(meter), &changed, 4096);
+            assert!(heard.iter().all(|heard| !matches!(heard, Heard::Telegram(_))), "{meter} {at}: {heard:?}");
+        }
+    }
+    let frames = samples::named(FRAMES, "iskra-am550");
+    let second = 166;
+    for lost in [0..second, second..2 * second, 2 * second..frames.len()] {
+        let mut rest = frames.clone();
+        rest.drain(lost.clone());
+        let heard = samples::hear(&mut listener("none"), &rest, 4096);
+        assert!(heard.iter().all(|heard| !matches!(heard, Heard::Telegram(_))), "{lost:?}: {heard:?}");
+    }
+}
+
+#[test]
+fn a_telegram_is_found_after_one_that_lost_its_end() {
+    for (meter, first) in [("iskra-am550", 166), ("e450", 141), ("netz-noe", 256)] {
+        let frames = samples::named(FRAMES, meter);
+        let heard = samples::hear(&mut listener(meter), &[&frames[..first], &frames].concat(), 77);
+        assert!(matches!(heard.last(), Some(Heard::Telegram(_))), "{meter}: {heard:?}");
+    }
+}
+
+#[test]
+fn a_telegram_without_a_check_is_refused_where_there_is_a_key_for_it() {
+    let keys = Keys {
+        encryption: Some(Key(samples::named(FRAMES, "netz-noe-key").try_into().unwrap())),
+        authentication: Key::parse("000102030405060708090a0b0c0d0e0f"),
+    };
+    let heard = samples::hear(&mut Listener::new(Language::Dlms, keys), &samples::named(FRAMES, "netz-noe"), 4096);
+    assert!(matches!(&heard[0], Heard::Bad { why, .. } if why.contains("has no check")), "{heard:?}");
+}
+
+#[test]
+fn a_wrong_key_and_a_telegram_that_was_sent_before_are_refused() {
+    let frames = samples::named(FRAMES, "omnipower");
+    let wrong = Key::parse("000102030405060708090a0b0c0d0e0f");
+    for keys in [
+        Keys { encryption: wrong.clone(), authentication: None },
+        Keys {
+            encryption: Some(Key(samples::named(FRAMES, "omnipower-key").try_into().unwrap())),
+            authentication: wrong,
+        },
+        Keys::default(),
+    ] {
+        let heard = samples::hear(&mut Listener::new(Language::Dlms, keys), &frames, 4096);
+        assert!(matches!(&heard[0], Heard::Bad { why, .. } if why.contains("key")), "{heard:?}");
+        assert!(heard.iter().all(|heard| !matches!(heard, Heard::Telegram(_))), "{heard:?}");
+    }
+    let mut listener = listener("omnipower");
+    assert!(matches!(&samples::hear(&mut listener, &frames, 4096)[..], [Heard::Telegram(_)]));
+    let again = samples::hear(&mut listener, &frames, 4096);
+    assert!(matches!(&again[0], Heard::Bad { why, .. } if why.contains("sent before")), "{again:?}");
+    assert_eq!(listener.replayed(), 1);
+}
