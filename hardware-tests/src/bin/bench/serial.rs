@@ -156,17 +156,17 @@ fn latency(stage: &Stage, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// A line that hangs up and whose name goes, as when a USB adapter is pulled out; then it is there again.
+/// A line that hangs up and whose name goes, as when a USB adapter is pulled out; then it is there again. Each time with a
+/// gateway of its own: one whose device comes and goes more than twice in ten minutes says that it flaps.
 fn unplug(stage: &Stage, options: &Options) -> Result<()> {
-    let subscriber = stage.subscriber(false)?;
-    let http = free_port()?;
-    let gateway = stage.gateway(devices(stage, 1, 9600), Some(http))?;
-    let plug = || Sender::plug(&line(stage, 0), Duration::from_millis(100), Content::Number);
-    let mut sender = plug()?;
-    subscriber.wait("a reading", PATIENCE, |tally| tally.readings > 0)?;
     let (mut gone, mut back, before) = (Vec::new(), Vec::new(), load_average());
-    // The first ones may fall into times that are of the start.
+    let plug = || Sender::plug(&line(stage, 0), Duration::from_millis(100), Content::Number);
     for _ in 0..options.rounds.max(5) {
+        let subscriber = stage.subscriber(false)?;
+        let http = free_port()?;
+        let sender = plug()?;
+        let gateway = stage.gateway(devices(stage, 1, 9600), Some(http))?;
+        subscriber.wait("a reading", PATIENCE, |tally| tally.readings > 0)?;
         wait("Reachable=True", || reachable(http, "True"))?;
         let start = Instant::now();
         sender.pull();
@@ -174,12 +174,12 @@ fn unplug(stage: &Stage, options: &Options) -> Result<()> {
         gone.push(start.elapsed().as_secs_f64());
         subscriber.mark();
         let start = Instant::now();
-        sender = plug()?;
+        let sender = plug()?;
         subscriber.wait("a reading again", PATIENCE, |tally| tally.readings > 0)?;
         back.push(start.elapsed().as_secs_f64());
+        sender.pull();
+        gateway.stop()?;
     }
-    sender.pull();
-    gateway.stop()?;
     let worst = |all: &[f64]| all.iter().copied().fold(0.0, f64::max);
     Figure::new(
         "serial.unplug",
