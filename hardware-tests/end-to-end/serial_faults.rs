@@ -17,8 +17,8 @@ use tokio::{io::AsyncWriteExt as _, sync::mpsc};
 
 /// `$n=12*hh`: hh is the exclusive or of what stands between.
 const CHECKED: &str = "frame: { start: '$', end: '\\r\\n', max: 64, check: { kind: xor, form: hex, skipStart: 1, \
-                       skipEnd: 1 } }, messages: [ { name: count, regex: '^n=(?<n>[0-9]+)' } ]";
-const N: &str = "type: uint32, serial: { field: n }";
+                       skipEnd: 1 } }, messages: [ { name: count, regex: '^n=(?<count>[0-9]+)' } ]";
+const COUNT: &str = "type: uint32, serial: { field: count }";
 
 fn frame(n: u32) -> Vec<u8> {
     let content = format!("n={n}");
@@ -42,9 +42,10 @@ async fn what_is_right_is_found_among_what_is_wrong() {
         std::future::pending::<()>().await;
     });
     let good = Socket::with(|pty| speak(pty, Duration::from_millis(50), |n| frame(u32::try_from(n).unwrap())));
-    let yaml = |name: &str, socket: &Socket| device(name, &format!("{}, {CHECKED}", socket.line()), &[("n", N)]);
+    let yaml =
+        |name: &str, socket: &Socket| device(name, &format!("{}, {CHECKED}", socket.line()), &[("count", COUNT)]);
     let site = site(&[("nasty", yaml("nasty", &nasty)), ("good", yaml("good", &good))]).await;
-    site.reads("good", "n", |v| number(v) > 3).await;
+    site.reads("good", "count", |v| number(v) > 3).await;
     let neighbour = site.count("good");
 
     let wrong = [frame(666_666)[..10].to_vec(), b"00\r\n".to_vec()].concat();
@@ -67,24 +68,25 @@ async fn what_is_right_is_found_among_what_is_wrong() {
         // Whatever stood before, of two whole frames the second is found; mostly the first is too.
         say.send([frame(n), frame(n + 500)].concat()).unwrap();
         until(&format!("the frame after {what}"), async || {
-            site.values("nasty", "n", 0).iter().any(|v| number(v) == u64::from(n) + 500).then_some(())
+            site.values("nasty", "count", 0).iter().any(|v| number(v) == u64::from(n) + 500).then_some(())
         })
         .await;
     }
-    let mut values: Vec<u64> = site.values("nasty", "n", 0).iter().map(number).collect();
+    let mut values: Vec<u64> = site.values("nasty", "count", 0).iter().map(number).collect();
     assert!([1, 2, 3].iter().all(|n| values.contains(n)), "glued frames were not told apart: {values:?}");
     values.retain(|v| ![1, 2, 3].contains(v) && !(1000..1010).contains(v) && !(1500..1510).contains(v));
     assert_eq!(values, [0; 0], "what is wrong became a value");
 
     // The neighbour missed nothing.
     until("readings of the neighbour", async || (site.count("good") > neighbour + 40).then_some(())).await;
-    let counts: Vec<u64> = site.values("good", "n", 0).iter().map(number).collect();
+    let counts: Vec<u64> = site.values("good", "count", 0).iter().map(number).collect();
     assert!(counts.windows(2).all(|pair| pair[1] == pair[0] + 1), "{counts:?}");
     assert_eq!(site.heard.on("/good/availability").last().unwrap().json()["state"], "online");
 
     // Fifty wrong checks and a flood stand in the log once, with the bytes.
     let log = site.bridge.log();
     let lines: Vec<Json> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    let warned = lines.iter().filter(|line| line["level"] == "WARN" && line.to_string().contains("nasty")).count();
+    let path = nasty.path().display().to_string();
+    let warned = lines.iter().filter(|line| line["level"] == "WARN" && line["line"] == path).count();
     assert!((1..=3).contains(&warned), "{warned} warnings of it:\n{log}");
 }

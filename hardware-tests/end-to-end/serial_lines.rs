@@ -17,11 +17,11 @@ use common::{
 };
 use hardware_tests::child::Running;
 use mapper_modbus::sim::Pty;
-use tokio::io::AsyncWriteExt as _;
+use tokio::{io::AsyncWriteExt as _, sync::oneshot, time::sleep};
 
 /// A text of one number in each line.
-const COUNTER: &str = "frame: { end: '\\n' }, messages: [ { name: count, regex: '^n=(?<n>[0-9]+)$' } ]";
-const N: &str = "type: uint32, serial: { field: n }";
+const COUNTER: &str = "frame: { end: '\\n' }, messages: [ { name: count, regex: '^n=(?<count>[0-9]+)$' } ]";
+const COUNT: &str = "type: uint32, serial: { field: count }";
 
 #[tokio::test]
 async fn what_a_text_device_says_on_socats_line_is_read() {
@@ -33,11 +33,16 @@ async fn what_a_text_device_says_on_socats_line_is_read() {
             .expect("socat is missing: run hardware-tests/install");
     until("socat's lines", async || (near.exists() && far.exists()).then_some(())).await;
     let endpoint = format!("path: {}, {COUNTER}", far.display());
-    let site = site(&[("meter", device("meter", &endpoint, &[("n", N)]))]).await;
+    let site = site(&[("meter", device("meter", &endpoint, &[("count", COUNT)]))]).await;
     let mut line = std::fs::OpenOptions::new().write(true).open(&near).unwrap();
     for n in [7_u32, 8, 4_000_000_000] {
-        std::io::Write::write_all(&mut line, format!("n={n}\n").as_bytes()).unwrap();
-        site.reads("meter", "n", |v| *v == n).await;
+        // What is said before the bridge has opened the line is lost, as with a real one.
+        until(&format!("{n}"), async || {
+            std::io::Write::write_all(&mut line, format!("n={n}\n").as_bytes()).unwrap();
+            sleep(Duration::from_millis(50)).await;
+            site.values("meter", "count", 0).iter().any(|v| *v == n).then_some(())
+        })
+        .await;
     }
     site.online("meter").await;
     let shown =
@@ -50,8 +55,8 @@ async fn a_line_that_is_pulled_out_is_offline_until_it_is_put_in_again() {
     let counter = |pty: Pty| speak(pty, Duration::from_millis(20), |n| format!("n={n}\n").into_bytes());
     let mut socket = Socket::with(counter);
     let endpoint = format!("{}, {COUNTER}", socket.line());
-    let site = site(&[("meter", device("meter", &endpoint, &[("n", N)]))]).await;
-    site.reads("meter", "n", |v| v.as_u64() > Some(3)).await;
+    let site = site(&[("meter", device("meter", &endpoint, &[("count", COUNT)]))]).await;
+    site.reads("meter", "count", |v| v.as_u64() > Some(3)).await;
     socket.unplug().await;
     assert_eq!(site.offline("meter").await, "unreachable");
     let shown = site.bridge.shows("default/meter", "gone", |d| condition(d, "Reachable")["status"] == "False").await;
@@ -60,27 +65,36 @@ async fn a_line_that_is_pulled_out_is_offline_until_it_is_put_in_again() {
 
     // Once more, and this time it is pulled out in the middle of a frame: its half is not joined to what comes next.
     let from = site.count("meter");
-    socket.plug(async |mut pty: Pty| {
-        pty.write_all(b"n=100000\nn=12").await.unwrap();
+    let (break_off, mut broken_off) = oneshot::channel();
+    let (said, half) = oneshot::channel();
+    socket.plug(async move |mut pty: Pty| {
+        while broken_off.try_recv().is_err() {
+            pty.write_all(b"n=100000\n").await.unwrap();
+            sleep(Duration::from_millis(20)).await;
+        }
+        pty.write_all(b"n=12").await.unwrap();
+        said.send(()).unwrap();
         std::future::pending::<()>().await;
     });
-    site.reads_after(from, "meter", "n", |v| *v == 100_000).await;
+    site.reads_after(from, "meter", "count", |v| *v == 100_000).await;
+    break_off.send(()).unwrap();
+    half.await.unwrap();
     socket.unplug().await;
     site.offline("meter").await;
     let from = site.count("meter");
     socket.plug(|pty| speak(pty, Duration::from_millis(20), |n| format!("{n}\nn={}\n", 200_000 + n).into_bytes()));
-    site.reads_after(from, "meter", "n", |v| v.as_u64() > Some(200_003)).await;
+    site.reads_after(from, "meter", "count", |v| v.as_u64() > Some(200_003)).await;
     site.online("meter").await;
-    let values = site.values("meter", "n", from);
+    let values = site.values("meter", "count", from);
     assert!(values.iter().all(|v| v.as_u64() >= Some(200_000)), "half a frame was joined to another one: {values:?}");
 }
 
 #[tokio::test]
 async fn of_two_bridges_one_has_the_line_and_the_other_says_who() {
     let socket = Socket::with(|pty| speak(pty, Duration::from_millis(20), |n| format!("n={n}\n").into_bytes()));
-    let yaml = device("meter", &format!("{}, {COUNTER}", socket.line()), &[("n", N)]);
+    let yaml = device("meter", &format!("{}, {COUNTER}", socket.line()), &[("count", COUNT)]);
     let first = site(&[("meter", yaml.clone())]).await;
-    first.reads("meter", "n", |v| v.is_u64()).await;
+    first.reads("meter", "count", |v| v.is_u64()).await;
     let second = site(&[("meter", yaml)]).await;
     assert_eq!(second.offline("meter").await, "unreachable");
     let shown = second.bridge.shows("default/meter", "held", |d| condition(d, "Reachable")["status"] == "False").await;
@@ -90,13 +104,13 @@ async fn of_two_bridges_one_has_the_line_and_the_other_says_who() {
     // It tried, and will again; the first one lost nothing by it.
     let from = first.count("meter");
     until("more readings", async || (first.count("meter") > from + 200).then_some(())).await;
-    let values: Vec<u64> = first.values("meter", "n", 0).iter().map(number).collect();
+    let values: Vec<u64> = first.values("meter", "count", 0).iter().map(number).collect();
     let lost: Vec<_> = values.windows(2).filter(|pair| pair[1] != pair[0] + 1).collect();
     assert!(lost.is_empty(), "{lost:?}");
-    assert_eq!(second.values("meter", "n", 0).len(), 0, "both had the line");
+    assert_eq!(second.values("meter", "count", 0).len(), 0, "both had the line");
     // Once the first is gone, the second has it.
     first.bridge.signal("TERM");
-    second.reads("meter", "n", |v| v.is_u64()).await;
+    second.reads("meter", "count", |v| v.is_u64()).await;
 }
 
 #[tokio::test]
@@ -117,7 +131,7 @@ async fn what_probe_drafts_passes_check() {
     assert!(output.status.success(), "{draft}{shown}");
     // Numbers and text stood side by side meanwhile, and it was said that the line is taken.
     assert!(shown.contains("is open for this process alone"), "{shown}");
-    assert!(shown.lines().any(|line| line.contains("53 54 2c 2b") && line.ends_with("kg..")), "{shown}");
+    assert!(shown.lines().any(|line| line.contains("53 54 2c 2b") && line.contains("ST,+")), "{shown}");
     folder.write("draft.yaml", &draft);
     let check = fieldgate().arg("check").arg(folder.path()).output().unwrap();
     let said = String::from_utf8(check.stdout).unwrap();
@@ -125,9 +139,7 @@ async fn what_probe_drafts_passes_check() {
     // And it is read by it.
     let site = site(&[("draft", draft.clone())]).await;
     let name = draft.lines().find_map(|line| line.strip_prefix("  name: ")).unwrap();
-    let property =
-        draft.lines().find_map(|line| line.trim_start_matches("- ").trim().strip_prefix("name: value")).unwrap();
-    site.reads(name, &format!("value{property}"), |v| v.is_f64()).await;
+    site.reads(name, "value", |v| v.as_f64().is_some_and(|kg| kg > 0.0)).await;
     // While the bridge has the line, a probe says who holds it.
     let output = probe(vec![]).await;
     let error = String::from_utf8(output.stderr).unwrap();

@@ -18,13 +18,15 @@ pub struct Pty {
     pub path: PathBuf,
 }
 
-/// Opens a pair. Parity and speed mean nothing on it: who needs a baud rate paces the bytes.
+/// Opens a pair. No child process inherits it: one that did would keep the line from hanging up. Parity and speed mean nothing on it: who needs a baud rate paces the bytes.
 pub fn open() -> Result<Pty> {
-    let near = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).map_err(io::Error::from).context("cannot open a pty")?;
+    let near = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)
+        .map_err(io::Error::from)
+        .context("cannot open a pty")?;
     grantpt(&near).map_err(io::Error::from)?;
     unlockpt(&near).map_err(io::Error::from)?;
     let path = PathBuf::from(ptsname(&near, Vec::new()).map_err(io::Error::from)?.into_string()?);
-    let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY;
+    let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY | rustix::fs::OFlags::CLOEXEC;
     let far = rustix::fs::open(&path, flags, rustix::fs::Mode::empty()).map_err(io::Error::from)?;
     let mut settings = tcgetattr(&far).map_err(io::Error::from)?;
     settings.make_raw();

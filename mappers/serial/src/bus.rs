@@ -50,7 +50,7 @@ enum Voice {
     /// Nobody: what comes is dropped.
     None,
     /// For frames of the grammar.
-    Frames(Ear),
+    Frames(Box<Ear>),
     /// For telegrams of a language.
     Language(Box<Hearer>),
 }
@@ -119,6 +119,22 @@ enum Miss {
     Misfit(String, Vec<u8>),
 }
 
+/// What is tried before an answer is given up.
+#[derive(Default)]
+struct Last {
+    looked: bool,
+    extended: bool,
+    finished: bool,
+}
+
+/// Who listens for an answer.
+fn ear<'a>(own: &'a mut Option<Box<Ear>>, voice: &'a mut Voice) -> Option<&'a mut Ear> {
+    match (own, voice) {
+        (Some(ear), _) | (None, Voice::Frames(ear)) => Some(ear.as_mut()),
+        (None, Voice::None | Voice::Language(_)) => None,
+    }
+}
+
 /// What is waited for.
 struct Expected<'a> {
     /// What a frame of the answer is.
@@ -145,7 +161,7 @@ impl SerialBus {
             (Some(listener), _) => {
                 Voice::Language(Box::new(Hearer { listener, at: Instant::now(), awake: false, told: None }))
             }
-            (None, Some(framing)) => Voice::Frames(Ear::new(framing.clone())),
+            (None, Some(framing)) => Voice::Frames(Box::new(Ear::new(framing.clone()))),
             (None, None) => Voice::None,
         };
         Self { line, wire, voice, kept: VecDeque::new(), report, started: false, gone: Box::new(gone) }
@@ -195,7 +211,7 @@ impl SerialBus {
     async fn quiet(&mut self, quiet: Duration) -> io::Result<()> {
         let give_up = Instant::now() + quiet + BABBLE;
         loop {
-            while self.wire.glance(&mut self.voice).await? {
+            while Instant::now() < give_up && self.wire.glance(&mut self.voice).await? {
                 self.put_aside();
             }
             let free = self.wire.last + quiet;
@@ -252,34 +268,25 @@ impl SerialBus {
     }
 
     async fn answer(&mut self, sent: usize, expected: &Expected<'_>) -> io::Result<Result<Answer, Miss>> {
-        let begun = Instant::now();
-        let mut until = begun + self.wire.time(sent) + expected.timeout;
+        let mut until = Instant::now() + self.wire.time(sent) + expected.timeout;
         let mut own = None;
         if !self.line.framing.as_ref().is_some_and(|framing| Arc::ptr_eq(framing, expected.framing)) {
             let mut ear = Ear::new(expected.framing.clone());
             ear.clear();
-            own = Some(ear);
+            own = Some(Box::new(ear));
         }
-        let mut miss = Miss::Silence;
-        let mut extended = false;
+        let (mut miss, mut last) = (Miss::Silence, Last::default());
         loop {
-            loop {
-                let ear = match (&mut own, &mut self.voice) {
-                    (Some(ear), _) => ear,
-                    (None, Voice::Frames(ear)) => ear,
-                    (None, Voice::None | Voice::Language(_)) => return Ok(Err(miss)),
-                };
-                let (found, at) = (ear.next(), ear.at);
+            while let Some((found, at)) = ear(&mut own, &mut self.voice).and_then(|ear| Some((ear.next()?, ear.at))) {
                 match found {
-                    None => break,
-                    Some(Found::Skipped(bytes)) => self.report.skipped(bytes),
-                    Some(Found::Bad { bytes, why }) => {
+                    Found::Skipped(bytes) => self.report.skipped(bytes),
+                    Found::Bad { bytes, why } => {
                         count(&self.report.counts.bad_frames, 1);
                         // The right answer may stand behind it; it has come by then.
                         until = until.min(Instant::now() + STUTTER);
                         miss = Miss::Misfit(why, bytes);
                     }
-                    Some(Found::Frame(bytes)) => {
+                    Found::Frame(bytes) => {
                         self.report.good();
                         if let Some(answer) = (expected.judge)(&bytes) {
                             return Ok(Ok(answer));
@@ -287,27 +294,29 @@ impl SerialBus {
                         if !(expected.by_itself)(&bytes) {
                             miss = Miss::Misfit("the answer does not fit".into(), bytes.clone());
                         }
-                        let frame = Frame::new(Said::Bytes(bytes), at, &self.report.counts);
-                        self.keep(frame);
+                        self.keep(Frame::new(Said::Bytes(bytes), at, &self.report.counts));
                     }
                 }
             }
-            let now = Instant::now();
-            let (heard, pending) = match (&mut own, &mut self.voice) {
-                (Some(ear), _) | (None, Voice::Frames(ear)) => {
-                    let left = until.saturating_duration_since(now);
-                    (timeout(left, self.wire.listen(ear)).await, ear.pending())
+            let Some(ear) = ear(&mut own, &mut self.voice) else { return Ok(Err(miss)) };
+            let left = until.saturating_duration_since(Instant::now());
+            if !left.is_zero() {
+                if let Ok(heard) = timeout(left, self.wire.listen(ear)).await {
+                    heard?;
                 }
-                (None, Voice::None | Voice::Language(_)) => return Ok(Err(miss)),
-            };
-            match heard {
-                Ok(heard) => heard?,
+            } else if !last.looked {
+                // It may have come while this program was held up.
+                last.looked = true;
+                self.wire.glance(ear).await?;
+            } else if ear.pending() && !last.extended {
                 // An answer that has begun in time may take as long as it is.
-                Err(_) if pending && !extended => {
-                    extended = true;
-                    until = Instant::now() + self.wire.time(expected.framing.max()).min(LONGEST_ANSWER) + STUTTER;
-                }
-                Err(_) => return Ok(Err(miss)),
+                last.extended = true;
+                until = Instant::now() + self.wire.time(expected.framing.max()).min(LONGEST_ANSWER) + STUTTER;
+            } else if ear.pending() && !last.finished {
+                last.finished = true;
+                ear.finish();
+            } else {
+                return Ok(Err(miss));
             }
         }
     }
@@ -358,13 +367,13 @@ impl SerialBus {
                     sleep(pause).await;
                     Ok(())
                 }
-                iec62056::Step::Listen(pause) => match timeout(pause, self.wire.listen(&mut readout)).await {
-                    Ok(heard) => heard,
-                    Err(_) => {
+                iec62056::Step::Listen(pause) => {
+                    let heard = timeout(pause, self.wire.listen(&mut readout)).await;
+                    heard.unwrap_or_else(|_| {
                         readout.silence();
                         Ok(())
-                    }
-                },
+                    })
+                }
                 iec62056::Step::Done(telegram) => {
                     self.report.good();
                     return Ok(Answer::Telegram(Box::new(Told(telegram))));

@@ -75,9 +75,9 @@ pub struct Endpoint {
     /// The line hears what is sent on it: two-wire lines and current loops. What was sent is then taken away from what comes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub echo: Option<bool>,
-    /// A language that is built in, instead of `frame` and `messages`: `p1` (DSMR meters, encrypted ones with `keyRef`), `sml`
-    /// (German meters), `iec62056` (mode C: the meter is asked, and the baud rate changed), `dlms` (meters that push) or
-    /// `nmea` (GPS receivers).
+    /// A language that is built in, instead of `frame` and `messages`: `p1` (DSMR meters, encrypted ones with `key`), `sml`
+    /// (German meters), `iec62056` (the meter is asked at the poll period, and the baud rate changed; `parameters.address` where
+    /// several share a line), `dlms` (meters that push) or `nmea` (GPS receivers).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<Language>,
     /// The key that the meter's telegrams are encrypted with: a file with 32 hexadecimal digits. For `p1` and `dlms`.
@@ -90,7 +90,8 @@ pub struct Endpoint {
     /// What a frame is: where it begins and ends, and how it is checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frame: Option<Frame>,
-    /// The messages that the device sends, or answers with. A frame is the first one that it fits.
+    /// The messages that the device sends, or answers with. A frame is the first one that it fits; what fits one with a
+    /// `request`, and was not asked for, is nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub messages: Vec<Message>,
@@ -98,7 +99,7 @@ pub struct Endpoint {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
     pub parameters: BTreeMap<String, String>,
-    /// What is sent once the line is open, before anything is asked, in this order.
+    /// What is sent once the line is open, before anything is asked, in this order and with nothing in between.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub start: Vec<Step>,

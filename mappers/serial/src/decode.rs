@@ -19,7 +19,6 @@ use crate::{
 /// What an answer says of the points that it was asked for.
 pub(crate) fn answer(bound: &Bound, request: &Request, answer: &Answer, out: &mut Vec<Decoded>) {
     match (answer, &request.what) {
-        (Answer::Done, _) => {}
         (Answer::Refused(text), _) => {
             let refusal = || Refusal::rejected(format!("the device refuses: {text}"));
             out.extend(request.points.iter().map(|point| Decoded { point: *point, result: Err(refusal()) }));
@@ -29,8 +28,8 @@ pub(crate) fn answer(bound: &Bound, request: &Request, answer: &Answer, out: &mu
                 asked(bound, *index, &ask.framing, frame, &request.points, out);
             }
         }
-        (Answer::Telegram(told), What::Readout) => telegram(bound, &told.0, &request.points, out),
-        (Answer::Frame(_) | Answer::Telegram(_), _) => {}
+        (Answer::Telegram(told), What::Readout) => telegram(bound, &told.0, request.points.iter().copied(), out),
+        (Answer::Done | Answer::Frame(_) | Answer::Telegram(_), _) => {}
     }
 }
 
@@ -70,11 +69,11 @@ fn read(
     }));
 }
 
-fn telegram(bound: &Bound, telegram: &Telegram, points: &[PointId], out: &mut Vec<Decoded>) {
-    out.extend(points.iter().filter_map(|point| {
-        let spot = bound.points.get(usize::from(*point)).filter(|spot| spot.readable)?;
+fn telegram(bound: &Bound, telegram: &Telegram, points: impl Iterator<Item = PointId>, out: &mut Vec<Decoded>) {
+    out.extend(points.filter_map(|point| {
+        let spot = bound.points.get(usize::from(point)).filter(|spot| spot.readable)?;
         let Place::Telegram(place) = &spot.place else { return None };
-        Some(Decoded { point: *point, result: place.read(telegram)? })
+        Some(Decoded { point, result: place.read(telegram)? })
     }));
 }
 
@@ -82,8 +81,7 @@ fn telegram(bound: &Bound, telegram: &Telegram, points: &[PointId], out: &mut Ve
 pub(crate) fn said(bound: &Bound, said: &Said, out: &mut Vec<Decoded>) -> Option<(Of, bool)> {
     match said {
         Said::Telegram(told) => {
-            let all: Vec<PointId> = (0..).take(bound.points.len()).collect();
-            telegram(bound, told, &all, out);
+            telegram(bound, told, (0..).take(bound.points.len()), out);
             (!out.is_empty()).then(|| (Of::Sender(told.sender.clone()), false))
         }
         Said::Bytes(frame) => {

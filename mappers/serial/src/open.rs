@@ -47,11 +47,9 @@ pub(crate) async fn open(
     let listener = listener(line, secrets)?;
     let resource = line.target.resource();
     if missing.with(|missing| missing.contains(&resource)) {
-        match timeout(PATIENCE, mapper_tty::appears(&line.target)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(Error::new(ErrorKind::Unreachable, format!("{}: {error}", line.target))),
-            // It is still missing: the words that say so follow.
-            Err(_) => {}
+        // If it is still missing then, the words that say so follow.
+        if let Ok(Err(error)) = timeout(PATIENCE, mapper_tty::appears(&line.target)).await {
+            return Err(Error::new(ErrorKind::Unreachable, format!("{}: {error}", line.target)));
         }
     }
     let port = match mapper_tty::open(&line.target, &line.settings, OPEN).await {

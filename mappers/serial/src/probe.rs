@@ -190,11 +190,12 @@ fn verdict(guess: &Guess, len: usize, after: Duration, limit: Duration, asked: O
         // Who is asked at a wrong rate understands nothing, and is silent.
         Some(times) if len == 0 && after >= ANSWER * 2 && times >= 2 => return Verdict::Next,
         Some(times)
-            if !late && guess.frames() < FRAMES && after >= ANSWER * u32::try_from(times).unwrap_or(u32::MAX) =>
+            if !late
+                && guess.frames() < FRAMES
+                && after >= ANSWER * u32::try_from(times).unwrap_or(u32::MAX)
+                && (len < FEW || guess.points >= WRONG) =>
         {
-            if len < FEW || guess.points >= WRONG {
-                return Verdict::Ask;
-            }
+            return Verdict::Ask;
         }
         _ => {}
     }

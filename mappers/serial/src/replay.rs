@@ -91,19 +91,22 @@ fn frames(framing: &Arc<Framing>, bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> 
     let mut framer = Framer::new(framing.clone());
     framer.clear();
     framer.push(bytes);
-    let (mut frames, mut silent) = (Vec::new(), false);
-    loop {
-        match framer.next() {
-            Some(Found::Frame(frame)) => frames.push(frame),
-            Some(Found::Bad { bytes, why }) => return Err(bad(&bytes, &why)),
-            Some(Found::Skipped(_)) => {}
-            None if silent => return Ok(frames),
-            None => {
-                framer.silence();
-                silent = true;
+    let mut found = Vec::new();
+    for finish in [false, true] {
+        if finish {
+            framer.finish();
+        }
+        while let Some(next) = framer.next() {
+            match next {
+                Found::Frame(frame) => found.push(frame),
+                // A recording may stop in the middle of a frame.
+                Found::Bad { .. } if finish && !found.is_empty() => {}
+                Found::Bad { bytes, why } => return Err(bad(&bytes, &why)),
+                Found::Skipped(_) => {}
             }
         }
     }
+    Ok(found)
 }
 
 fn bad(bytes: &[u8], why: &str) -> String {
@@ -145,4 +148,104 @@ fn keys(sample: &Sample) -> Result<Keys, String> {
         encryption: key("key", &sample.key)?,
         authentication: key("authenticationKey", &sample.authentication_key)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use mapper_api::{Access, BoundDevice, DataType, Mapper, Point, Value};
+    use serde_json::{Value as Json, json};
+
+    use crate::Serial;
+
+    fn bound(endpoint: &Json, addresses: &[(Json, DataType)]) -> Arc<dyn BoundDevice> {
+        let points = addresses.iter().map(|(address, data_type)| Point {
+            address,
+            data_type: *data_type,
+            order: mapper_api::ByteOrder::Abcd,
+            size: None,
+            access: Access::Read,
+        });
+        Arc::new(Serial::default()).bind(endpoint, points.collect()).unwrap_or_else(|errors| panic!("{errors:?}"))
+    }
+
+    fn scale() -> Arc<dyn BoundDevice> {
+        let endpoint = json!({
+            "path": "/dev/null",
+            "frame": { "end": "\\r\\n" },
+            "messages": [
+                { "name": "asked", "request": "SI\\r\\n", "regex": "^S (?<s>[SD]) +(?<w>[-0-9.]+) (?<u>.+)$",
+                  "refused": "^ES", "stable": { "s": "S" } },
+                { "name": "sent", "regex": "^T (?<t>[-0-9.]+)$" },
+            ],
+        });
+        let addresses = [
+            (json!({ "field": "w", "expect": { "u": "kg" }, "stable": true }), DataType::Float64),
+            (json!({ "field": "s" }), DataType::String),
+            (json!({ "field": "t" }), DataType::Float32),
+        ];
+        bound(&endpoint, &addresses)
+    }
+
+    fn said(sample: &Json) -> Vec<(u16, Result<Value, String>)> {
+        let said = scale().replay(sample).unwrap_or_else(|error| panic!("{sample}: {error}"));
+        said.into_iter().map(|d| (d.point, d.result.map_err(|refusal| refusal.to_string()))).collect()
+    }
+
+    fn text(text: &str) -> Value {
+        Value::Text(text.into())
+    }
+
+    #[test]
+    fn a_recorded_sample_decodes_as_a_live_one() {
+        let answer = |text: &str| json!({ "answers": { "asked": text } });
+        assert_eq!(said(&answer("S S 12.5 kg\\r\\n")), [(0, Ok(Value::Float64(12.5))), (1, Ok(text("S")))]);
+        assert_eq!(said(&answer("S D 12.5 kg\\r\\n")), [(1, Ok(text("D")))], "an unsettled weight is none");
+        assert_eq!(said(&answer("hex: 53 20 44 20 31 20 6b 67 0d 0a")), [(1, Ok(text("D")))]);
+        let refused = said(&answer("ES\\r\\n"));
+        assert!(refused.len() == 2 && refused[0].1.as_ref().unwrap_err().contains("refuses: ES"), "{refused:?}");
+        let unit = said(&answer("S S 1 lb\\r\\n"));
+        assert!(unit[0].1.as_ref().unwrap_err().contains("kg"), "{unit:?}");
+        assert_eq!(said(&json!({ "received": "T 1\\r\\nT 2.5\\r\\nT 3" })), [(2, Ok(Value::Float32(2.5)))]);
+        assert_eq!(said(&json!({ "received": "S S 12.5 kg\\r\\n" })), [], "nobody asked for it");
+    }
+
+    #[test]
+    fn what_is_no_sample_is_refused() {
+        for (sample, part) in [
+            (json!({ "heard": "x" }), "unknown field `heard`"),
+            (json!({ "received": "\\q" }), "received: "),
+            (json!({ "received": "T 1" }), "received: a bad frame: it breaks off after 3 bytes"),
+            (
+                json!({ "answers": { "sent": "T 1\\r\\n" } }),
+                "answers.sent: is no message with a request; there is: asked",
+            ),
+            (json!({ "answers": { "asked": "x\\r\\n" } }), "answers.asked: does not fit the message: 78 0d 0a"),
+            (json!({ "answers": { "asked": "x" } }), "answers.asked: a bad frame: it breaks off"),
+            (json!({ "received": "" }), "received: in 0 bytes there is no whole frame"),
+        ] {
+            let error = scale().replay(&sample).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_check_and_a_wrong_key_are_told() {
+        let endpoint = json!({
+            "path": "/dev/null",
+            "frame": { "start": "#", "end": "\\r", "check": { "kind": "xor", "form": "hex", "skipStart": 1, "skipEnd": 1 } },
+            "messages": [{ "name": "a" }],
+        });
+        let device = bound(&endpoint, &[(json!({ "raw": true }), DataType::String)]);
+        let error = device.replay(&json!({ "received": "#a*00\\r" })).unwrap_err();
+        assert!(error.contains("a bad frame") && error.contains("23 61 2a 30 30 0d"), "{error}");
+        assert_eq!(device.replay(&json!({ "received": "#a*61\\r" })).unwrap().len(), 1);
+        let meter = bound(
+            &json!({ "path": "/dev/null", "language": "p1" }),
+            &[(json!({ "obis": "1.8.0" }), DataType::Float64)],
+        );
+        let error = meter.replay(&json!({ "received": "/x", "key": "zz" })).unwrap_err();
+        assert!(error.contains("key: 32 hexadecimal digits"), "{error}");
+    }
 }

@@ -47,6 +47,11 @@ impl Ear {
         self.framer.pending()
     }
 
+    /// Nothing more comes: what has begun is judged as it stands.
+    pub fn finish(&mut self) {
+        self.framer.finish();
+    }
+
     /// Drops what has begun, and takes what comes next for the beginning of a frame; how many bytes were dropped.
     pub fn clear(&mut self) -> usize {
         self.framer.clear()

@@ -423,3 +423,54 @@ async fn an_idle_line_wakes_nobody() {
     }
     assert!(polls <= 3, "{polls}");
 }
+
+#[tokio::test]
+async fn chatter_does_not_hold_up_a_time_out() {
+    let line = Line::new();
+    line.talk(|| b"!1\r".to_vec());
+    let mut session = Session::open(on(&line.path, asking(&json!({}))), &points()).await;
+    let error = timeout(PATIENCE, session.read(&[0])).await.expect("it never ended").unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Timeout, "{error}");
+    timeout(PATIENCE, session.bus.resynchronise()).await.expect("it never ended").unwrap();
+    assert_eq!(session.next().await.unwrap(), uint(1));
+}
+
+#[tokio::test]
+async fn an_unsettled_weight_is_none_and_the_scale_not_gone() {
+    let line = Line::new();
+    let endpoint = json!({
+        "frame": { "end": "\\r\\n" },
+        "messages": [{ "name": "w", "regex": "^(?<s>ST|US),(?<w>[-+0-9.]+)kg$", "stable": { "s": "ST" } }],
+    });
+    let points = [(json!({ "field": "w", "stable": true }), DataType::Float32)];
+    let mut session = Session::open(on(&line.path, endpoint), &points).await;
+    line.say(b"\r\nUS,+1.5kg\r\nUS,+2.0kg\r\nST,+2.5kg\r\nUS,+1.0kg\r\nST,+3.0kg\r\n");
+    let (mut weights, mut empty) = (Vec::new(), 0);
+    while weights.len() < 2 {
+        let frame = timeout(PATIENCE, session.bus.idle()).await.unwrap().unwrap();
+        let mut out = Vec::new();
+        session.bound.decode_frame(&frame, &mut out);
+        match out.pop() {
+            Some(decoded) => weights.push(decoded.result.unwrap()),
+            None => empty += 1,
+        }
+        assert_eq!(session.bound.freshness(&frame), Some(Duration::from_secs(60)));
+    }
+    assert_eq!((weights, empty), (vec![Value::Float32(2.5), Value::Float32(3.0)], 3));
+    assert_eq!(session.counted("not_understood"), 0);
+}
+
+#[tokio::test]
+async fn a_meter_that_talks_is_heard_and_its_broken_telegram_is_not() {
+    let line = Line::new();
+    let points = [(json!({ "obis": "1-0:1.8.1", "expect": { "unit": "kWh" } }), DataType::Float64)];
+    let mut session = Session::open(on(&line.path, json!({ "language": "p1" })), &points).await;
+    // Constructed after DSMR 2.2, which has no CRC.
+    let telegram = |energy: &str| format!("/ABC5\\meter\r\n\r\n1-0:1.8.1({energy}*kWh)\r\n!\r\n");
+    line.say(telegram("00001.500").as_bytes());
+    assert_eq!(session.next().await.unwrap(), Value::Float64(1.5));
+    line.say(&telegram("00002.500").as_bytes()[..30]);
+    line.say(telegram("00003.500").as_bytes());
+    assert_eq!(session.next().await.unwrap(), Value::Float64(3.5));
+    assert_eq!(session.counted("bad_frames"), 1);
+}

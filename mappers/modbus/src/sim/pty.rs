@@ -27,16 +27,16 @@ pub struct Pty {
 }
 
 impl Pty {
-    /// A new pty, raw.
+    /// A new pty, raw. No child process inherits it: one that did would keep the line from hanging up.
     ///
     /// # Errors
     /// The system's.
     pub fn open() -> io::Result<Self> {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
         grantpt(&master)?;
         unlockpt(&master)?;
         let name = ptsname(&master, Vec::new())?.into_string().map_err(io::Error::other)?;
-        let other = rustix::fs::open(&name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty())?;
+        let other = rustix::fs::open(&name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
         let mut settings = tcgetattr(&other)?;
         settings.make_raw();
         tcsetattr(&other, OptionalActions::Now, &settings)?;

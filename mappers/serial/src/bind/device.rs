@@ -78,7 +78,7 @@ impl Device {
                 let ask = self.messages.get(*index).and_then(|talk| talk.ask.as_ref());
                 ask.map_or(NOTHING, |ask| self.exchange(ask.send.len(), Some((&ask.framing, ask.timeout))))
             }
-            What::Readout => Cost { wire: USUAL_READOUT, longest: READOUT + STUCK },
+            What::Readout => Cost { wire: USUAL_READOUT, longest: READOUT + 4 * STUCK },
             What::Write(point, bytes) => {
                 let confirmation = self.writes.get(point).and_then(|write| write.confirmation.as_ref());
                 self.exchange(bytes.len(), confirmation.map(|it| (&*it.framing, it.timeout)))
@@ -89,15 +89,15 @@ impl Device {
     fn exchange(&self, sent: usize, answer: Option<(&Framing, Duration)>) -> Cost {
         let line = &self.line;
         let babble = if self.quiet.is_zero() { Duration::ZERO } else { BABBLE };
-        let send = self.quiet + line.time(sent);
+        let before = self.quiet + line.time(sent);
         let stuck = babble + STUCK + line.time(sent);
         match answer {
-            None => Cost { wire: send, longest: send + stuck },
+            None => Cost { wire: before, longest: before + stuck },
             Some((framing, timeout)) => {
                 let most = line.time(framing.max()).min(LONGEST_ANSWER);
-                let once = send + stuck + timeout + most + 2 * STUTTER;
+                let once = before + stuck + timeout + most + 2 * STUTTER;
                 Cost {
-                    wire: send + line.time(framing.max().min(USUAL)),
+                    wire: before + line.time(framing.max().min(USUAL)),
                     longest: once * (self.retries + 1) + Duration::from_secs(1),
                 }
             }
@@ -156,12 +156,15 @@ pub(super) fn notes(endpoint: &Endpoint, points: &[Point<Address>], device: &Dev
             }
         }
     }
-    if device.line.language == Some(Language::Iec62056) && endpoint.baud.is_some_and(|baud| baud != 300) {
-        note(
-            At::Endpoint,
-            "baud",
-            "IEC 62056-21 is signed on to at 300; the meter names the rate of its answer".into(),
-        );
+    if device.line.language == Some(Language::Iec62056) {
+        if endpoint.baud.is_some_and(|baud| baud != 300) {
+            let message = "a meter is signed on to at 300, and names the rate of its answer itself";
+            note(At::Endpoint, "baud", message.into());
+        }
+        if endpoint.tcp.is_some() {
+            let message = "cannot follow a meter that changes its rate, as most do; `rfc2217` can";
+            note(At::Endpoint, "tcp", message.into());
+        }
     }
     for (point, (spot, given)) in (0..).zip(spots.iter().zip(points)) {
         if !spot.readable && given.access.can_read() {

@@ -29,7 +29,9 @@ pub(super) fn points(
             None => in_message(endpoint, messages, point),
         };
         let place = place.unwrap_or_else(|mistakes| {
-            mistakes.into_iter().for_each(|(path, message)| wrong(&path, message));
+            for (path, message) in mistakes {
+                wrong(&path, message);
+            }
             Place::Nowhere
         });
         match (&point.address.write, point.access.can_write()) {
@@ -39,7 +41,7 @@ pub(super) fn points(
                 }
             }
             (None, true) => {
-                wrong("write", "is missing: what is sent, such as write: {send: 'SET {value}\\r\\n'}".into())
+                wrong("write", "is missing: what is sent, such as write: {send: 'SET {value}\\r\\n'}".into());
             }
             (Some(_), false) => {
                 let message = "has `write`, and may only be read; write or readWrite would be accepted";
@@ -107,7 +109,8 @@ fn write(
     timeout: Duration,
     wrong: &mut impl FnMut(&str, String),
 ) -> Option<Write> {
-    let check = framing.is_some_and(|framing| framing.check().is_some());
+    // Of a frame that is wrong, that was told.
+    let check = framing.map_or(endpoint.frame.is_some(), |framing| framing.check().is_some());
     let send = Template::new(&given.send, &endpoint.parameters, true, check)
         .map_err(|message| wrong("write.send", message))
         .ok();

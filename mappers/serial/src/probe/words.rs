@@ -1,7 +1,10 @@
 //! What in lines of text varies as a number, and how a message of the grammar says so: columns where something parts them,
 //! else a regular expression. Pure. The names are guesses: the word before the number, or `value1`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt::Write as _,
+};
 
 use serde_json::{Value as Json, json};
 
@@ -38,7 +41,7 @@ enum Token {
     Other(char),
 }
 
-/// The contents of frames, each between start and end. `end` is added to a regular expression that must not read the check.
+/// The contents of frames, each between start and end.
 pub(super) fn draft(lines: &[Vec<u8>]) -> Drafted {
     let lines: Vec<String> = lines.iter().map(|line| latin_1(line)).collect();
     let mut drafted = Drafted::default();
@@ -47,7 +50,7 @@ pub(super) fn draft(lines: &[Vec<u8>]) -> Drafted {
         drafted.messages.push(message);
         for pointer in pointers.into_iter().take(PROPERTIES) {
             let name = name(pointer.rsplit('/').next().unwrap_or_default());
-            drafted.property(&name, None, json!({ "pointer": pointer }));
+            drafted.property(&name, None, &json!({ "pointer": pointer }));
         }
         return drafted;
     }
@@ -66,15 +69,15 @@ pub(super) fn draft(lines: &[Vec<u8>]) -> Drafted {
     for (number, group) in (1..).zip(groups.into_iter().take(MESSAGES)) {
         let title = if several { format!("line{number}") } else { "line".to_owned() };
         match separator(&group, comma) {
-            Some(separator) => drafted.columns(title, &group, separator),
-            None => drafted.regex(title, &group, comma),
+            Some(separator) => drafted.columns(&title, &group, separator),
+            None => drafted.regex(&title, &group, comma),
         }
     }
     drafted
 }
 
 impl Drafted {
-    fn property(&mut self, name: &str, unit: Option<&str>, serial: Json) {
+    fn property(&mut self, name: &str, unit: Option<&str>, serial: &Json) {
         let alike = |property: &Json| {
             let known = property["name"].as_str().unwrap_or_default();
             known == name || known.strip_prefix(name).is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()))
@@ -91,7 +94,7 @@ impl Drafted {
         self.properties.push(property);
     }
 
-    fn columns(&mut self, title: String, group: &[&String], separator: char) {
+    fn columns(&mut self, title: &str, group: &[&String], separator: char) {
         let rows: Vec<Vec<&str>> = group.iter().map(|line| line.split(separator).collect()).collect();
         let alike = |column: usize| rows.iter().all(|row| row[column] == rows[0][column]);
         let kind = (alike(0) && !is_number(rows[0][0])).then(|| rows[0][0].trim().to_owned());
@@ -113,7 +116,7 @@ impl Drafted {
             names.pop();
         }
         let message = Message {
-            name: title.clone(),
+            name: title.to_owned(),
             when: kind.clone().map(|kind| BTreeMap::from([("type".to_owned(), kind)])).unwrap_or_default(),
             columns: Some(Columns {
                 separator: Some(if separator == '\t' { "\\t".into() } else { separator.into() }),
@@ -125,23 +128,28 @@ impl Drafted {
         let prefix = kind.map(|kind| name(&kind)).filter(|kind| kind != "value");
         for field in fields {
             let shown = prefix.as_ref().map_or(field.clone(), |prefix| format!("{prefix}-{field}"));
-            self.property(&shown, None, json!({ "message": title, "field": field }));
+            self.property(&shown, None, &json!({ "message": title, "field": field }));
         }
     }
 
-    fn regex(&mut self, title: String, group: &[&String], comma: bool) {
+    fn regex(&mut self, title: &str, group: &[&String], comma: bool) {
         let rows: Vec<Vec<Token>> = group.iter().map(|line| tokens(line, comma)).collect();
         let alike = |at: usize| rows.iter().all(|row| row[at] == rows[0][at]);
         let varies = (0..rows[0].len()).any(|at| matches!(rows[0][at], Token::Number(_)) && !alike(at));
         let (mut regex, mut fields) = (String::from("^"), Vec::new());
-        let (mut word, mut number) = (None, 0);
+        let (mut word, mut number): (Option<String>, _) = (None, 0);
         for (at, token) in rows[0].iter().enumerate() {
             match token {
                 Token::Blanks => regex += " *",
-                Token::Other(other) => regex += &escape(&other.to_string()),
+                Token::Other(other) => {
+                    regex += &escape(&other.to_string());
+                    // A word names what stands right behind it.
+                    word = word.filter(|_| matches!(other, '=' | ':'));
+                }
                 Token::Word(text) if is_unit(&rows[0], at) && alike(at) => {
                     let field = format!("unit{number}");
-                    regex += &format!("(?<{field}>{})", if text == "%" { "%" } else { "[A-Za-z%\u{b0}]+[0-9]*" });
+                    let unit = if text == "%" { "%" } else { "[A-Za-z%\u{b0}]+[0-9]*" };
+                    let _ = write!(regex, "(?<{field}>{unit})");
                     if let Some((_, _, unit)) = fields.last_mut() {
                         *unit = Some((field, text.clone()));
                     }
@@ -157,7 +165,7 @@ impl Drafted {
                 Token::Number(_) => {
                     number += 1;
                     let field = format!("value{number}");
-                    regex += &format!("(?<{field}>[-+]? *[0-9]+(?:[.,][0-9]+)?)");
+                    let _ = write!(regex, "(?<{field}>[-+]? *[0-9]+(?:[.,][0-9]+)?)");
                     fields.push((field, word.take(), None::<(String, String)>));
                 }
             }
@@ -166,14 +174,14 @@ impl Drafted {
         if fields.is_empty() || regex.len() > 1024 {
             return;
         }
-        self.messages.push(Message { name: title.clone(), regex: Some(regex), ..Message::default() });
+        self.messages.push(Message { name: title.to_owned(), regex: Some(regex), ..Message::default() });
         for (field, word, unit) in fields {
             let mut serial = json!({ "message": title, "field": field });
             if let Some((unit_field, unit)) = &unit {
                 serial["expect"] = json!({ unit_field: unit });
             }
             let shown = word.map_or_else(|| "value".to_owned(), |word| name(&word));
-            self.property(&shown, unit.as_ref().map(|(_, unit)| unit.as_str()), serial);
+            self.property(&shown, unit.as_ref().map(|(_, unit)| unit.as_str()), &serial);
         }
     }
 }
@@ -327,6 +335,11 @@ fn name(word: &str) -> String {
     let plain: String = word.chars().filter(char::is_ascii_alphanumeric).take(40).collect();
     let mut letters = plain.chars();
     match letters.next() {
+        Some(_)
+            if plain.chars().all(|c| !c.is_ascii_lowercase()) && !plain.starts_with(|c: char| c.is_ascii_digit()) =>
+        {
+            plain.to_ascii_lowercase()
+        }
         Some(first) if first.is_ascii_alphabetic() => first.to_ascii_lowercase().to_string() + letters.as_str(),
         _ => "value".to_owned(),
     }
@@ -338,7 +351,11 @@ fn escape(text: &str) -> String {
         if c.is_ascii_punctuation() {
             escaped.push('\\');
         }
-        if c.is_control() { escaped += &format!("\\x{:02x}", u32::from(c)) } else { escaped.push(c) }
+        if c.is_control() {
+            let _ = write!(escaped, "\\x{:02x}", u32::from(c));
+        } else {
+            escaped.push(c);
+        }
     }
     escaped
 }
@@ -364,7 +381,7 @@ mod tests {
             "^[A-Za-z_]+\\,GS\\, *(?<value1>[-+]? *[0-9]+(?:[.,][0-9]+)?)(?<unit1>[A-Za-z%\u{b0}]+[0-9]*)$"
         );
         let serial = json!({ "message": "line", "field": "value1", "expect": { "unit1": "kg" } });
-        assert_eq!(drafted.properties, [json!({ "name": "gS", "type": "float64", "unit": "kg", "serial": serial })]);
+        assert_eq!(drafted.properties, [json!({ "name": "value", "type": "float64", "unit": "kg", "serial": serial })]);
     }
 
     #[test]
