@@ -5,7 +5,7 @@
 
 mod common;
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{fmt::Write as _, sync::Arc, thread, time::Duration};
 
 use common::{Line, Plug, bind, on};
 use mapper_api::{BoundDevice, DataType, Decoded, DynBus, Error, ErrorKind, Mapper, Value};
@@ -224,7 +224,7 @@ async fn what_comes_while_a_device_is_asked_is_kept() {
         let mut answer = String::new();
         for _ in 0..3 {
             events += 1;
-            answer += &format!("!{events}\r");
+            write!(answer, "!{events}\r").unwrap();
         }
         (answer + "a=7\r").into_bytes()
     });
@@ -473,4 +473,47 @@ async fn a_meter_that_talks_is_heard_and_its_broken_telegram_is_not() {
     line.say(telegram("00003.500").as_bytes());
     assert_eq!(session.next().await.unwrap(), Value::Float64(3.5));
     assert_eq!(session.counted("bad_frames"), 1);
+}
+
+#[tokio::test]
+async fn devices_of_one_line_take_what_is_their_own() {
+    let line = Line::new();
+    let endpoint = |address: &str| {
+        let endpoint = json!({
+            "frame": { "start": "#", "end": "\\r" },
+            "parameters": { "address": address },
+            "messages": [{ "name": "t", "columns": { "separator": ",", "names": ["id", "t"] }, "when": { "id": "{address}" } }],
+        });
+        on(&line.path, endpoint)
+    };
+    let points = [(json!({ "field": "t" }), DataType::Int16)];
+    let mut session = Session::open(endpoint("01"), &points).await;
+    let other = bind(&session.serial, &endpoint("02"), &points);
+    assert_eq!(session.bound.bus_key(), other.bus_key());
+    line.say(b"#02,2\r#01,1\r#03,3\r#01,4\r");
+    let mut heard = Vec::new();
+    while heard.len() < 4 {
+        let frame = timeout(PATIENCE, session.bus.idle()).await.unwrap().unwrap();
+        let decode = |bound: &Arc<dyn BoundDevice>| {
+            let mut out = Vec::new();
+            bound.decode_frame(&frame, &mut out);
+            out.pop().map(|decoded| decoded.result.unwrap())
+        };
+        heard.push((decode(&session.bound), decode(&other)));
+    }
+    let int = |value| Some(Value::Int(value));
+    assert_eq!(heard, [(None, int(2)), (int(1), None), (None, None), (int(4), None)]);
+    assert_eq!(session.counted("not_understood"), 1);
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_told_with_its_bytes() {
+    let line = Line::new();
+    line.serve(|_| b"a=1".to_vec());
+    let mut endpoint = asking(&json!({}));
+    endpoint["messages"].as_array_mut().unwrap().pop();
+    let mut session = Session::open(on(&line.path, endpoint), &points()[..2]).await;
+    let error = session.read(&[0]).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::BadData, "{error}");
+    assert!(error.message.contains("breaks off") && error.message.contains("61 3d 31"), "{error}");
 }
