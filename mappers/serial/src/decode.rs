@@ -104,18 +104,26 @@ pub(crate) fn said(bound: &Bound, said: &Said, out: &mut Vec<Decoded>) -> Option
 
 /// What a frame says of this device's points; its pace is learnt from those that say something.
 pub(crate) fn frame(bound: &Bound, frame: &Frame, out: &mut Vec<Decoded>) {
-    let Some((of, settling)) = said(bound, &frame.said, out) else { return };
+    let said = said(bound, &frame.said, out);
+    let mut paces = bound.paces.lock().unwrap_or_else(PoisonError::into_inner);
+    paces.last_read = Some((frame.number, said.is_some()));
+    let Some((of, settling)) = said else { return };
     frame.understood.store(true, Relaxed);
     if !out.is_empty() {
-        bound.paces.lock().unwrap_or_else(PoisonError::into_inner).heard(of, frame.at.into(), settling);
+        paces.heard(of, frame.at.into(), settling);
     }
 }
 
-/// How long the device may be silent after a frame of its own.
-pub(crate) fn freshness(bound: &Bound) -> Duration {
-    match bound.device.silence {
+/// How long the device may be silent after this frame, if it is one of its own: the others of its line say nothing of it.
+pub(crate) fn freshness(bound: &Bound, frame: &Frame) -> Option<Duration> {
+    let paces = bound.paces.lock().unwrap_or_else(PoisonError::into_inner);
+    let its_own = match paces.last_read {
+        Some((number, its_own)) if number == frame.number => its_own,
+        _ => said(bound, &frame.said, &mut Vec::new()).is_some(),
+    };
+    its_own.then(|| match bound.device.silence {
         Some(Duration::ZERO) => Duration::MAX,
         Some(silence) => silence,
-        None => bound.paces.lock().unwrap_or_else(PoisonError::into_inner).silence(),
-    }
+        None => paces.silence(),
+    })
 }

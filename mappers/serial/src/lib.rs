@@ -130,8 +130,8 @@ impl Protocol for Serial {
         Some(frame.at.into())
     }
 
-    fn freshness(&self, bound: &Bound, _: &Frame) -> Option<Duration> {
-        Some(decode::freshness(bound))
+    fn freshness(&self, bound: &Bound, frame: &Frame) -> Option<Duration> {
+        decode::freshness(bound, frame)
     }
 
     fn notes(&self, bound: &Bound) -> Vec<BindError> {

@@ -50,6 +50,8 @@ pub(crate) enum Of {
 /// The paces of all that one device sends.
 #[derive(Debug, Default)]
 pub(crate) struct Paces {
+    /// The number of the frame that was read last, and whether it was the device's own.
+    pub last_read: Option<(u64, bool)>,
     paces: Vec<(Of, Pace)>,
     /// Of what was heard last.
     silence: Option<Duration>,

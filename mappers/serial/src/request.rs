@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
 };
 
@@ -59,6 +59,8 @@ pub struct Told(pub(crate) Telegram);
 /// What came unasked. Every device of the line looks whether it is its own.
 #[derive(Debug)]
 pub struct Frame {
+    /// Tells it apart from every other frame of this process.
+    pub(crate) number: u64,
     pub(crate) said: Said,
     /// When its last byte was received.
     pub(crate) at: Instant,
@@ -78,7 +80,9 @@ pub(crate) enum Said {
 
 impl Frame {
     pub(crate) fn new(said: Said, at: Instant, counts: &Arc<Counts>) -> Self {
-        Self { said, at, understood: AtomicBool::new(false), counts: counts.clone() }
+        static NUMBERS: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBERS.fetch_add(1, Relaxed);
+        Self { number, said, at, understood: AtomicBool::new(false), counts: counts.clone() }
     }
 }
 

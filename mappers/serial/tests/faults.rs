@@ -517,3 +517,31 @@ async fn an_answer_that_breaks_off_is_told_with_its_bytes() {
     assert_eq!(error.kind, ErrorKind::BadData, "{error}");
     assert!(error.message.contains("breaks off") && error.message.contains("61 3d 31"), "{error}");
 }
+
+/// Two scales stream on one line, told apart by their numbers.
+fn scale(line: &Line, number: &str) -> Json {
+    let message = json!({ "name": "w", "regex": "^(?<id>..) (?<w>[0-9.]+)$", "when": { "id": "{address}" } });
+    on(
+        &line.path,
+        json!({
+            "frame": { "start": "\\x02", "end": "\\r" }, "parameters": { "address": number }, "messages": [message],
+        }),
+    )
+}
+
+#[tokio::test]
+async fn a_frame_of_another_device_says_nothing_of_this_one() {
+    let line = Line::new();
+    let points = [(json!({ "field": "w" }), DataType::Float32)];
+    let mut session = Session::open(scale(&line, "01"), &points).await;
+    let neighbour = bind(&session.serial, &scale(&line, "02"), &points);
+    line.say(b"\x0201 7\r\x02nobody's\r");
+    for heard in [true, false] {
+        let frame = timeout(PATIENCE, session.bus.idle()).await.unwrap().unwrap();
+        for (device, its_own) in [(&session.bound, heard), (&neighbour, false), (&session.bound, heard)] {
+            let mut out = Vec::new();
+            device.decode_frame(&frame, &mut out);
+            assert_eq!((out.len(), device.freshness(&frame).is_some()), (usize::from(its_own), its_own));
+        }
+    }
+}
