@@ -1,4 +1,6 @@
-//! How long a device that sends by itself may be silent: three times the longest of its last gaps, message by message. Pure.
+//! How long a device that sends by itself may be silent: three times the longest of the last gaps of its slowest message, so
+//! that a slow message is not stale beside a fast one. What comes when it likes, such as an alarm, is no measure of silence
+//! for the others. Pure.
 
 use std::time::{Duration, Instant};
 
@@ -30,6 +32,20 @@ impl Pace {
         }
     }
 
+    /// Whether its gaps are alike, as far as is known.
+    fn is_regular(&self) -> bool {
+        let gaps = &self.gaps[..self.known];
+        let (shortest, longest) = (gaps.iter().min(), gaps.iter().max());
+        gaps.len() > 1 && shortest.zip(longest).is_some_and(|(shortest, longest)| *longest <= *shortest * PATIENCE)
+    }
+
+    /// How long it keeps the device from counting as gone while others of its messages come; none once it is itself gone.
+    fn among_others(&self, now: Instant, settling: bool) -> Option<Duration> {
+        let silence = self.silence(settling);
+        let silence = if self.is_regular() { silence } else { silence.min(UNKNOWN) };
+        self.last.filter(|last| now.saturating_duration_since(*last) <= silence).map(|_| silence)
+    }
+
     /// How long the next one may take. `least` where the device rightly says nothing for a while.
     pub fn silence(&self, settling: bool) -> Duration {
         let longest = self.gaps[..self.known].iter().max();
@@ -52,8 +68,8 @@ pub(crate) enum Of {
 pub(crate) struct Paces {
     /// The number of the frame that was read last, and whether it was the device's own.
     pub last_read: Option<(u64, bool)>,
-    paces: Vec<(Of, Pace)>,
-    /// Of what was heard last.
+    paces: Vec<(Of, Pace, bool)>,
+    /// As of what was heard last.
     silence: Option<Duration>,
 }
 
@@ -63,16 +79,18 @@ const KINDS: usize = 32;
 impl Paces {
     /// A frame came that said something.
     pub fn heard(&mut self, of: Of, at: Instant, settling: bool) {
-        let known = self.paces.iter().position(|(other, _)| *other == of);
+        let known = self.paces.iter().position(|(other, ..)| *other == of);
         let index = known.unwrap_or_else(|| {
             if self.paces.len() < KINDS {
-                self.paces.push((of, Pace::default()));
+                self.paces.push((of, Pace::default(), settling));
             }
             self.paces.len() - 1
         });
         let pace = &mut self.paces[index].1;
         pace.heard(at);
-        self.silence = Some(pace.silence(settling));
+        let own = pace.silence(settling);
+        let others = self.paces.iter().filter_map(|(_, pace, settling)| pace.among_others(at, *settling));
+        self.silence = others.chain([own]).max();
     }
 
     /// How long the device may be silent after what was heard last.
@@ -118,20 +136,42 @@ mod tests {
         assert_eq!(after(&[100_000]).silence(true), Duration::from_secs(300));
     }
 
-    #[test]
-    fn each_message_has_its_own_pace() {
+    /// Message 0 comes each second until `end`; the others at these seconds. How many seconds of silence after each second.
+    fn beside_a_fast_one(others: &[(usize, u64)], end: u64) -> Vec<u64> {
         let (mut paces, now) = (Paces::default(), Instant::now());
         assert_eq!(paces.silence(), Duration::from_secs(60));
-        for second in 0..30 {
-            paces.heard(Of::Message(0), now + Duration::from_secs(second), false);
-            if second % 10 == 0 {
-                paces.heard(Of::Message(1), now + Duration::from_secs(second), false);
-                let known = if second == 0 { 60 } else { 30 };
-                assert_eq!(paces.silence(), Duration::from_secs(known), "{second}");
+        let mut seconds = Vec::new();
+        for second in 0..=end {
+            let at = now + Duration::from_secs(second);
+            for (other, _) in others.iter().filter(|(_, at)| *at == second) {
+                paces.heard(Of::Message(*other), at, false);
             }
+            paces.heard(Of::Message(0), at, false);
+            seconds.push(paces.silence().as_secs());
         }
-        paces.heard(Of::Message(0), now + Duration::from_secs(30), false);
-        assert_eq!(paces.silence(), Duration::from_secs(3));
+        seconds
+    }
+
+    #[test]
+    fn a_slow_message_is_not_stale_beside_a_fast_one() {
+        let slow: Vec<_> = (0..=20).map(|n| (1, 10 * n)).collect();
+        let silences = beside_a_fast_one(&slow, 200);
+        assert_eq!(silences[0], 60, "nothing is known");
+        assert!(silences[10..].iter().all(|seconds| *seconds == 30), "{silences:?}");
+    }
+
+    #[test]
+    fn what_came_once_or_no_longer_comes_is_no_measure() {
+        let silences = beside_a_fast_one(&[(1, 10)], 100);
+        assert_eq!((silences[9], silences[10], silences[70], silences[71]), (3, 60, 60, 3));
+        let silences = beside_a_fast_one(&[(1, 10), (1, 20), (1, 30), (1, 40)], 100);
+        assert_eq!((silences[40], silences[70], silences[71]), (30, 30, 3));
+    }
+
+    #[test]
+    fn an_alarm_now_and_then_does_not_hide_an_outage() {
+        let silences = beside_a_fast_one(&[(1, 100), (1, 103), (1, 1000), (1, 4000)], 4100);
+        assert_eq!((silences[999], silences[1001], silences[4001], silences[4100]), (3, 60, 60, 3));
     }
 
     #[test]
