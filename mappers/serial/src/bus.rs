@@ -45,6 +45,10 @@ pub struct SerialBus {
     voice: Voice,
     kept: VecDeque<Frame>,
     report: Report,
+    /// Some device of the line sends by itself, as far as is known.
+    listens: bool,
+    /// The silence after which no device of the line answers any more, as far as is known.
+    settle: Duration,
     /// The rate that a start-up sequence changed to has been set: it is not changed to again.
     started: bool,
     /// Told when the line is gone: it is waited for then, rather than tried.
@@ -98,7 +102,9 @@ impl SerialBus {
         gone: impl Fn() + Send + Sync + 'static,
     ) -> Self {
         let voice = Voice::new(&line, listener);
-        Self { line, wire, voice, kept: VecDeque::new(), report, started: false, gone: Box::new(gone) }
+        let (listens, settle) = (line.listens, line.settle);
+        let kept = VecDeque::new();
+        Self { line, wire, voice, kept, report, listens, settle, started: false, gone: Box::new(gone) }
     }
 
     /// The next frame of those that came already.
@@ -120,6 +126,17 @@ impl SerialBus {
         while let Some(frame) = self.next() {
             self.keep(frame);
         }
+    }
+
+    /// Takes in what comes until then.
+    async fn put_aside_until(&mut self, until: Instant) -> io::Result<()> {
+        while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            if let Ok(heard) = timeout(left, self.wire.listen(&mut self.voice)).await {
+                heard?;
+            }
+            self.put_aside();
+        }
+        Ok(())
     }
 
     /// Takes in what came, and keeps silence for so long.
@@ -155,10 +172,21 @@ impl SerialBus {
     async fn ask(&mut self, request: &Request, send: &[u8], expected: &Expected<'_>) -> Result<Answer> {
         let device = &request.device;
         let mut miss = Miss::Silence;
+        let mut first = None;
         for _ in 0..=device.retries {
             self.send(device, request, send).await?;
+            let sent = Instant::now();
+            let first = *first.get_or_insert(sent);
             match self.answer(send.len(), expected).await {
-                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Ok(answer)) => {
+                    // It may answer the first try, and what answers the last one be as late.
+                    let late = (sent - first).min(expected.timeout * device.retries);
+                    if !late.is_zero() {
+                        let until = Instant::now() + late + STUTTER;
+                        self.put_aside_until(until).await.map_err(|error| self.lost(request, &error))?;
+                    }
+                    return Ok(answer);
+                }
                 Ok(Err(missed)) => miss = missed,
                 Err(error) => return Err(self.lost(request, &error)),
             }
@@ -197,8 +225,10 @@ impl SerialBus {
                     Found::Skipped(bytes) => self.report.skipped(bytes),
                     Found::Bad { bytes, why } => {
                         count(&self.report.counts.bad_frames, 1);
-                        // The right answer may stand behind it; it has come by then.
-                        until = until.min(Instant::now() + STUTTER);
+                        // The right answer may stand behind it, and has come by then; unless it was no answer at all.
+                        if expected.alone && !self.listens {
+                            until = until.min(Instant::now() + STUTTER);
+                        }
                         miss = Miss::Misfit(why, bytes);
                     }
                     Found::Frame(bytes) => {
@@ -282,6 +312,9 @@ pub(crate) const LONGEST_ANSWER: Duration = Duration::from_secs(30);
 impl Bus<Serial> for SerialBus {
     async fn exchange(&mut self, request: &Request) -> Result<Answer> {
         let device = request.device.clone();
+        // The line is that of the device that opened it.
+        self.listens |= device.line.listens;
+        self.settle = self.settle.max(device.line.settle);
         match &request.what {
             What::Step(index) => match device.steps.get(*index) {
                 Some(step) => self.step(request, step).await,
@@ -326,11 +359,11 @@ impl Bus<Serial> for SerialBus {
     /// A late answer must not be taken for the next one: the line has to be silent for a moment. What comes until then is
     /// kept, since no device takes what it has to be asked for from a frame that came by itself.
     async fn resynchronise(&mut self) -> Result<()> {
-        let settle = self.line.settle;
+        let settle = self.settle;
         self.wire.last = Instant::now();
         self.quiet(settle).await.map_err(|error| self.lost(&"resynchronise", &error))?;
         if let Voice::Frames(ear) = &mut self.voice
-            && !self.line.listens
+            && !self.listens
         {
             let bytes = ear.clear();
             self.report.skipped(bytes);

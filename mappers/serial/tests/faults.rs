@@ -545,3 +545,66 @@ async fn a_frame_of_another_device_says_nothing_of_this_one() {
         }
     }
 }
+
+/// Answers each question after so long, whatever was asked meanwhile.
+fn serve_late(line: &Line, late: Duration, answer: impl Fn(u8) -> Vec<u8> + Send + Sync + 'static) {
+    let mut far = line.far.try_clone().unwrap();
+    let answer = Arc::new(answer);
+    thread::spawn(move || {
+        let mut bytes = [0; 64];
+        while let Ok(n @ 1..) = std::io::Read::read(&mut far, &mut bytes) {
+            for byte in bytes[..n].iter().copied().filter(|byte| *byte != b'\r') {
+                let (mut far, answer) = (far.try_clone().unwrap(), answer.clone());
+                thread::spawn(move || {
+                    thread::sleep(late);
+                    let _ = std::io::Write::write_all(&mut far, &answer(byte));
+                });
+            }
+        }
+    });
+}
+
+#[tokio::test]
+async fn the_second_answer_to_one_question_is_not_taken_for_the_next() {
+    let line = Line::new();
+    serve_late(
+        &line,
+        Duration::from_millis(300),
+        |asked| if asked == b'T' { b"21\r".to_vec() } else { b"55\r".to_vec() },
+    );
+    let endpoint = json!({
+        "frame": { "end": "\\r" }, "timeout": "200ms", "retries": 1,
+        "messages": [
+            { "name": "t", "request": "T\\r", "regex": "^(?<v>[0-9.]+)$" },
+            { "name": "h", "request": "H\\r", "regex": "^(?<v>[0-9.]+)$" },
+        ],
+    });
+    let points = [
+        (json!({ "message": "t", "field": "v" }), DataType::Uint32),
+        (json!({ "message": "h", "field": "v" }), DataType::Uint32),
+    ];
+    let mut session = Session::open(on(&line.path, endpoint), &points).await;
+    assert_eq!(session.read(&[0, 1]).await.unwrap(), [Ok(uint(21)), Ok(uint(55))]);
+}
+
+#[tokio::test]
+async fn a_broken_frame_that_came_by_itself_does_not_cut_the_wait_for_an_answer() {
+    let line = Line::new();
+    let mut far = line.far.try_clone().unwrap();
+    serve_late(&line, Duration::from_millis(250), |_| b"#a*61\r".to_vec());
+    let endpoint = json!({
+        "frame": { "start": "#", "end": "\\r", "check": { "kind": "sum8", "form": "hex", "skipStart": 1, "skipEnd": 1 } },
+        "messages": [
+            { "name": "a", "request": "a\\r", "regex": "^(?<n>[a-z])$" },
+            { "name": "event", "regex": "^!(?<e>[0-9]+)$" },
+        ],
+    });
+    let points = [(json!({ "field": "n" }), DataType::String), (json!({ "field": "e" }), DataType::Uint32)];
+    let mut session = Session::open(on(&line.path, endpoint), &points).await;
+    let broken = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(50));
+        std::io::Write::write_all(&mut far, b"#!1*00\r").unwrap();
+    });
+    assert_eq!(session.read(&[0]).await.unwrap(), [Ok(Value::Text("a".into()))]);
+    broken.join().unwrap();
+}

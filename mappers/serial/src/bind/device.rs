@@ -103,7 +103,8 @@ impl Device {
                 let once = before + stuck + timeout + most + 2 * STUTTER;
                 Cost {
                     wire: before + line.time(framing.max().min(USUAL)),
-                    longest: once * (self.retries + 1) + Duration::from_secs(1),
+                    // After a retry a second answer is waited out.
+                    longest: once * (self.retries + 1) + timeout * self.retries + Duration::from_secs(1),
                 }
             }
         }
