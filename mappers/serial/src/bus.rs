@@ -171,16 +171,17 @@ impl SerialBus {
     /// Sends, and waits for the answer, as often as the device is to be asked.
     async fn ask(&mut self, request: &Request, send: &[u8], expected: &Expected<'_>) -> Result<Answer> {
         let device = &request.device;
+        let retries = device.retries(&request.what);
         let mut miss = Miss::Silence;
         let mut first = None;
-        for _ in 0..=device.retries {
+        for _ in 0..=retries {
             self.send(device, request, send).await?;
             let sent = Instant::now();
             let first = *first.get_or_insert(sent);
             match self.answer(send.len(), expected).await {
                 Ok(Ok(answer)) => {
                     // It may answer the first try, and what answers the last one be as late.
-                    let late = (sent - first).min(expected.timeout * device.retries);
+                    let late = (sent - first).min(expected.timeout * retries);
                     if !late.is_zero() {
                         let until = Instant::now() + late + STUTTER;
                         self.put_aside_until(until).await.map_err(|error| self.lost(request, &error))?;
@@ -193,7 +194,7 @@ impl SerialBus {
         }
         Err(match miss {
             Miss::Silence => {
-                let (waited, times) = (expected.timeout.as_millis(), device.retries + 1);
+                let (waited, times) = (expected.timeout.as_millis(), retries + 1);
                 let times = if times > 1 { format!(", asked {times} times") } else { String::new() };
                 Error::new(ErrorKind::Timeout, format!("{request}: no answer within {waited} ms{times}"))
             }

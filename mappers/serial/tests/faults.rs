@@ -608,3 +608,24 @@ async fn a_broken_frame_that_came_by_itself_does_not_cut_the_wait_for_an_answer(
     assert_eq!(session.read(&[0]).await.unwrap(), [Ok(Value::Text("a".into()))]);
     broken.join().unwrap();
 }
+
+#[tokio::test]
+async fn a_write_is_sent_once() {
+    let line = Line::new();
+    let (told, doses) = std::sync::mpsc::channel();
+    line.serve(move |request| {
+        told.send(request.to_owned()).unwrap();
+        Vec::new()
+    });
+    let write = json!({ "send": "DOSE {value}\\r", "answer": "^OK" });
+    let points = [(json!({ "message": "a", "field": "n", "write": write }), DataType::Uint32)];
+    let endpoint = asking(&json!({ "retries": 2, "timeout": "50ms" }));
+    let mut session = Session::open(on(&line.path, endpoint), &points).await;
+    let error = session.write(uint(5)).await.unwrap_err();
+    assert!(error.kind == ErrorKind::Timeout && !error.message.contains("times"), "{error}");
+    // What is asked is asked again; by then all that was written has come.
+    session.read(&[0]).await.unwrap_err();
+    drop(session);
+    let sent: Vec<_> = std::iter::from_fn(|| doses.recv_timeout(Duration::from_millis(200)).ok()).collect();
+    assert_eq!(sent, ["DOSE 5\r", "a\r", "a\r", "a\r"]);
+}

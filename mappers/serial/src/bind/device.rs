@@ -69,29 +69,36 @@ impl Device {
         self.messages.iter().all(|talk| talk.ask.is_some())
     }
 
+    /// How often it is sent again without an answer. A write never is: what is done twice may be another thing, such as a dose.
+    pub fn retries(&self, what: &What) -> u32 {
+        if matches!(what, What::Write(..)) { 0 } else { self.retries }
+    }
+
     /// How long a request keeps the line.
     pub fn cost(&self, what: &What) -> Cost {
         match what {
             What::Step(index) => self.steps.get(*index).map_or(NOTHING, |step| {
                 let sent = step.send.as_ref().map_or(0, Vec::len);
                 let answer = step.answer.as_ref().map(|(framing, _)| (&**framing, step.timeout));
-                let cost = self.exchange(sent, answer);
+                let cost = self.exchange(sent, answer, self.retries(what));
                 let baud = if step.baud.is_some() { STUCK } else { Duration::ZERO };
                 Cost { wire: cost.wire + step.wait, longest: cost.longest + step.wait + baud }
             }),
             What::Ask(index) => {
                 let ask = self.messages.get(*index).and_then(|talk| talk.ask.as_ref());
-                ask.map_or(NOTHING, |ask| self.exchange(ask.send.len(), Some((&ask.framing, ask.timeout))))
+                ask.map_or(NOTHING, |ask| {
+                    self.exchange(ask.send.len(), Some((&ask.framing, ask.timeout)), self.retries(what))
+                })
             }
             What::Readout => Cost { wire: USUAL_READOUT, longest: READOUT + 4 * STUCK },
             What::Write(point, bytes) => {
                 let confirmation = self.writes.get(point).and_then(|write| write.confirmation.as_ref());
-                self.exchange(bytes.len(), confirmation.map(|it| (&*it.framing, it.timeout)))
+                self.exchange(bytes.len(), confirmation.map(|it| (&*it.framing, it.timeout)), self.retries(what))
             }
         }
     }
 
-    fn exchange(&self, sent: usize, answer: Option<(&Framing, Duration)>) -> Cost {
+    fn exchange(&self, sent: usize, answer: Option<(&Framing, Duration)>, retries: u32) -> Cost {
         let line = &self.line;
         let babble = if self.quiet.is_zero() { Duration::ZERO } else { BABBLE };
         let before = self.quiet + line.time(sent);
@@ -104,7 +111,7 @@ impl Device {
                 Cost {
                     wire: before + line.time(framing.max().min(USUAL)),
                     // After a retry a second answer is waited out.
-                    longest: once * (self.retries + 1) + timeout * self.retries + Duration::from_secs(1),
+                    longest: once * (retries + 1) + timeout * retries + Duration::from_secs(1),
                 }
             }
         }
