@@ -212,13 +212,30 @@ impl SerialBus {
     }
 
     async fn answer(&mut self, sent: usize, expected: &Expected<'_>) -> io::Result<Result<Answer, Miss>> {
-        let mut until = Instant::now() + self.wire.time(sent) + expected.timeout;
-        let mut own = None;
-        if !self.line.framing.as_ref().is_some_and(|framing| Arc::ptr_eq(framing, expected.framing)) {
-            let mut ear = Ear::new(expected.framing.clone());
-            ear.clear();
-            own = Some(Box::new(ear));
+        let until = Instant::now() + self.wire.time(sent) + expected.timeout;
+        // Each device of the line has the same frame in a framing of its own.
+        if self.line.framing.as_ref() == Some(expected.framing) {
+            return self.wait(until, None, expected).await;
         }
+        let mut ear = Ear::new(expected.framing.clone());
+        ear.clear();
+        let answer = self.wait(until, Some(Box::new(ear)), expected).await;
+        // The voice has not heard what came meanwhile, and may take up in the middle of a frame.
+        if let (Voice::Frames(ear), Some(framing)) = (&mut self.voice, &self.line.framing) {
+            let bytes = ear.clear();
+            **ear = Ear::new(framing.clone());
+            self.report.skipped(bytes);
+        }
+        answer
+    }
+
+    /// Waits for an answer, with an ear of its own where its frames are others than the line's.
+    async fn wait(
+        &mut self,
+        mut until: Instant,
+        mut own: Option<Box<Ear>>,
+        expected: &Expected<'_>,
+    ) -> io::Result<Result<Answer, Miss>> {
         let (mut miss, mut last) = (Miss::Silence, Last::default());
         loop {
             while let Some((found, at)) = ear(&mut own, &mut self.voice).and_then(|ear| Some((ear.next()?, ear.at))) {
@@ -237,10 +254,19 @@ impl SerialBus {
                         if let Some(answer) = (expected.judge)(&bytes) {
                             return Ok(Ok(answer));
                         }
-                        if !(expected.by_itself)(&bytes) {
-                            miss = Miss::Misfit("the answer does not fit".into(), bytes.clone());
+                        let misfit = |bytes| Miss::Misfit("the answer does not fit".into(), bytes);
+                        let frame = |bytes| Frame::new(Said::Bytes(bytes), at, &self.report.counts);
+                        if own.is_some() {
+                            // It says nothing by the line's grammar, whose check it never passed.
+                            drop(frame(Vec::new()));
+                            miss = misfit(bytes);
+                        } else {
+                            let frame = frame(bytes.clone());
+                            if !(expected.by_itself)(&bytes) {
+                                miss = misfit(bytes);
+                            }
+                            self.keep(frame);
                         }
-                        self.keep(Frame::new(Said::Bytes(bytes), at, &self.report.counts));
                     }
                 }
             }

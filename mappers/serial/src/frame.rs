@@ -11,13 +11,18 @@ mod yaml;
 
 use std::time::Duration;
 
-use crate::{check::Check, config::Order};
+use crate::{
+    check::Check,
+    config::{self, Order},
+};
 
 pub use framer::{Found, Framer};
 
 /// What a frame is.
 #[derive(Debug, Clone)]
 pub struct Framing {
+    /// What YAML says, by which two are told apart.
+    yaml: config::Frame,
     /// What it begins with; may be empty.
     start: Vec<u8>,
     ending: Ending,
@@ -57,6 +62,12 @@ enum Hiding {
     Pairs(Vec<(u8, u8)>),
     /// The escape twice.
     Doubled,
+}
+
+impl PartialEq for Framing {
+    fn eq(&self, other: &Self) -> bool {
+        self.yaml == other.yaml
+    }
 }
 
 impl Framing {

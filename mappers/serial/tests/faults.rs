@@ -629,3 +629,39 @@ async fn a_write_is_sent_once() {
     let sent: Vec<_> = std::iter::from_fn(|| doses.recv_timeout(Duration::from_millis(200)).ok()).collect();
     assert_eq!(sent, ["DOSE 5\r", "a\r", "a\r", "a\r"]);
 }
+
+#[tokio::test]
+async fn an_event_behind_the_answer_of_a_second_device_is_kept() {
+    let line = Line::new();
+    let mut asked = 0;
+    line.serve(move |_| {
+        asked += 1;
+        if asked == 1 { b"a=1\r!7\r!1".to_vec() } else { b"23\ra=2\r".to_vec() }
+    });
+    let mut session = Session::open(on(&line.path, asking(&json!({}))), &points()).await;
+    session.bound = bind(&session.serial, &on(&line.path, asking(&json!({}))), &points());
+    assert_eq!(session.read(&[0]).await.unwrap(), [Ok(uint(1))]);
+    assert_eq!(session.read(&[0]).await.unwrap(), [Ok(uint(2))]);
+    line.say(b"!45\r");
+    for event in [7, 123, 45] {
+        assert_eq!(session.next().await.unwrap(), uint(event));
+    }
+}
+
+#[tokio::test]
+async fn a_frame_found_by_another_grammar_is_not_read_by_the_lines() {
+    let line = Line::new();
+    line.serve(|_| b"W 1250\r\na=7\r".to_vec());
+    let endpoint = json!({
+        "frame": { "end": "\\r\\n" }, "timeout": "200ms",
+        "messages": [
+            { "name": "a", "request": "a\\r", "frame": { "end": "\\r" }, "regex": "^\n?a=(?<n>[0-9]+)$" },
+            { "name": "w", "regex": "^W (?<w>[0-9]+)$" },
+        ],
+    });
+    let points = [(json!({ "field": "n" }), DataType::Uint32), (json!({ "field": "w" }), DataType::Uint32)];
+    let mut session = Session::open(on(&line.path, endpoint), &points).await;
+    assert_eq!(session.read(&[0]).await.unwrap(), [Ok(uint(7))]);
+    line.say(b"\r\nW 1300\r\n");
+    assert_eq!(session.next().await.unwrap(), uint(1300));
+}

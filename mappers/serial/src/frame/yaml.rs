@@ -41,6 +41,7 @@ impl Framing {
             reader.mistake("max", format!("is {max}, but length says {length}"));
         }
         let framing = Self {
+            yaml: yaml.clone(),
             start,
             ending: ending.unwrap_or(Ending::Gap),
             gap,
@@ -166,7 +167,7 @@ impl Reader {
 
     /// Keys that are right alone, but not together.
     fn together(&mut self, framing: &Framing) {
-        let Framing { start, ending, gap, stuffing, max, check } = framing;
+        let Framing { start, ending, gap, stuffing, max, check, yaml: _ } = framing;
         match ending {
             Ending::Mark { bytes, trailer } => {
                 let least = start.len() + bytes.len() + trailer;
