@@ -38,6 +38,7 @@ pub enum Content {
 pub struct Sender {
     link: PathBuf,
     stop: Arc<AtomicBool>,
+    quiet: Arc<AtomicBool>,
     sent: Arc<AtomicU64>,
     lost: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
@@ -49,11 +50,11 @@ impl Sender {
         let pty = pty::open()?;
         ioctl_fionbio(&pty.near, true).map_err(std::io::Error::from)?;
         symlink(&pty.path, link).with_context(|| format!("cannot link {}", link.display()))?;
-        let (stop, sent, lost) =
-            (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
-        let shared = (stop.clone(), sent.clone(), lost.clone());
+        let (stop, quiet) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+        let (sent, lost) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+        let shared = (stop.clone(), quiet.clone(), sent.clone(), lost.clone());
         let thread = thread::Builder::new().name("serial".into()).spawn(move || {
-            let (stop, sent, lost) = shared;
+            let (stop, quiet, sent, lost) = shared;
             // Both ends go with this thread.
             let mut pty = pty;
             let mut next = Instant::now();
@@ -62,6 +63,9 @@ impl Sender {
                 thread::sleep(next.saturating_duration_since(Instant::now()));
                 if stop.load(Relaxed) {
                     return;
+                }
+                if quiet.load(Relaxed) {
+                    continue;
                 }
                 let content = if content == Content::Number { number } else { micros() };
                 match pty.near.write(&frame(content)) {
@@ -77,7 +81,12 @@ impl Sender {
                 sent.fetch_add(1, Relaxed);
             }
         })?;
-        Ok(Self { link: link.to_owned(), stop, sent, lost, thread: Some(thread) })
+        Ok(Self { link: link.to_owned(), stop, quiet, sent, lost, thread: Some(thread) })
+    }
+
+    /// Keeps it quiet, with the line open, or lets it go on.
+    pub fn quiet(&self, quiet: bool) {
+        self.quiet.store(quiet, Relaxed);
     }
 
     /// Frames sent, and how many of them nobody took in time.
@@ -124,16 +133,16 @@ mod tests {
     #[test]
     fn frames_come_whole_until_it_is_pulled_out() {
         let scratch = Scratch::new().expect("scratch");
-        let link = scratch.path().join("line");
-        let sender = Sender::plug(&link, Duration::from_millis(2), Content::Number).expect("sender");
-        let mut line = File::open(&link).expect("line");
+        let name = scratch.path().join("line");
+        let sender = Sender::plug(&name, Duration::from_millis(2), Content::Number).expect("sender");
+        let mut line = File::open(&name).expect("line");
         let mut bytes = [0; FRAME * 3];
         line.read_exact(&mut bytes).expect("three frames");
         for (frame, number) in bytes.chunks_exact(FRAME).zip(1_u64..) {
             assert_eq!((&frame[..2], &frame[2..10], crc(frame)), (&[0xa5, 0x5a][..], &number.to_be_bytes()[..], 0));
         }
         sender.pull();
-        assert!(!link.exists());
+        assert!(!name.exists());
         // What was on its way may still be read; then the line is gone.
         let end = loop {
             match line.read(&mut bytes) {

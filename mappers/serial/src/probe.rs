@@ -73,6 +73,8 @@ pub(crate) struct Probe {
     settings: Settings,
     limit: Duration,
     request: Option<(String, Vec<u8>)>,
+    /// The rate was given, or is set elsewhere: no other one could be meant.
+    fixed: bool,
     /// Rates that are still to be tried.
     rates: VecDeque<u32>,
     began: Instant,
@@ -137,6 +139,7 @@ pub(crate) fn begin(args: &Json) -> Result<Probe> {
         settings,
         limit: Duration::from_secs(seconds),
         request,
+        fixed: rates.len() == 1,
         rates,
         began: Instant::now(),
         now: None,
@@ -244,7 +247,7 @@ impl Probing for Probe {
         let mut about = vec![("line", line.to_string()), ("sure", sure)];
         about.extend(guess.about());
         about.push(("heard", format!("{} bytes", heard.len())));
-        let draft = if guess.points < WRONG && !matches!(guess.content, Content::Nothing) {
+        let draft = if guess.points < WRONG && !self.fixed && !matches!(guess.content, Content::Nothing) {
             Err(format!(
                 "what was heard makes no sense at {line}; try baud= and format=, or listen for longer with seconds="
             ))

@@ -82,30 +82,30 @@ fn settled(subscriber: &Subscriber) -> Result<()> {
 fn full(stage: &Stage, options: &Options, ports: usize, baud: u32) -> Result<()> {
     let subscriber = stage.subscriber(false)?;
     let gateway = stage.gateway(devices(stage, ports, baud), None)?;
-    let plug = || -> Result<Vec<Sender>> {
-        (0..ports).map(|n| Sender::plug(&line(stage, n), frame_time(baud), Content::Number)).collect()
-    };
-    let senders = plug()?;
+    let senders: Vec<Sender> =
+        (0..ports).map(|n| Sender::plug(&line(stage, n), frame_time(baud), Content::Number)).collect::<Result<_>>()?;
     subscriber.wait("a reading of each line", PATIENCE, |tally| tally.devices.len() == ports)?;
-    let (mut shares, mut sent, mut refused, mut lost) = (Vec::new(), 0, 0, 0);
+    let counted = || senders.iter().map(Sender::sent).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+    let quiet = |quiet| senders.iter().for_each(|sender| sender.quiet(quiet));
+    let (mut shares, mut sent, mut refused, mut messages, mut missing) = (Vec::new(), 0, 0, 0, 0);
     let before = load_average();
-    let counted = |senders: &[Sender]| senders.iter().map(Sender::sent).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
     for _ in 0..options.rounds {
+        quiet(true);
+        settled(&subscriber)?;
         subscriber.mark();
-        let (start, used, at) = (Instant::now(), proc::usage(gateway.pid())?, counted(&senders));
+        let (start, used, at) = (Instant::now(), proc::usage(gateway.pid())?, counted());
+        quiet(false);
         std::thread::sleep(Duration::from_secs(options.seconds));
-        let used = proc::usage(gateway.pid())?.cpu.saturating_sub(used.cpu);
-        shares.push(100.0 * used.as_secs_f64() / start.elapsed().as_secs_f64());
-        let end = counted(&senders);
+        quiet(true);
+        let (took, used) = (start.elapsed(), proc::usage(gateway.pid())?.cpu.saturating_sub(used.cpu));
+        shares.push(100.0 * used.as_secs_f64() / took.as_secs_f64());
+        settled(&subscriber)?;
+        let (end, tally) = (counted(), subscriber.tally()?);
         sent += end.0 - at.0;
         refused += end.1 - at.1;
+        messages += tally.messages;
+        missing += tally.missing;
     }
-    // What is lost is lost for good: counted over all, once nothing comes any more.
-    let tally = subscriber.tally()?;
-    let all = counted(&senders).0;
-    drop(senders);
-    settled(&subscriber)?;
-    lost += tally.missing;
     let memory = proc::memory(gateway.pid())?;
     gateway.stop()?;
     let (name, unit, reach) = if ports == 1 {
@@ -119,9 +119,10 @@ fn full(stage: &Stage, options: &Options, ports: usize, baud: u32) -> Result<()>
         .with("peakMiB", mib(memory.peak_kib))
         .with("ownMiB", mib(memory.anon_kib))
         .with("frames", sent)
-        .with("framesInAll", all)
+        .with("messages", messages)
+        .with("lost", i64::try_from(sent)? - i64::try_from(messages)?)
         .with("notTaken", refused)
-        .with("missing", lost)
+        .with("missing", missing)
         .with("loadBefore", before)
         .with("loadAfter", load_average())
         .print();
@@ -155,17 +156,17 @@ fn latency(stage: &Stage, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// A line that hangs up and whose name goes, as when a USB adapter is pulled out; then it is there again.
+/// A line that hangs up and whose name goes, as when a USB adapter is pulled out; then it is there again. Each time with a
+/// gateway of its own: one whose device comes and goes more than twice in ten minutes says that it flaps.
 fn unplug(stage: &Stage, options: &Options) -> Result<()> {
-    let subscriber = stage.subscriber(false)?;
-    let http = free_port()?;
-    let gateway = stage.gateway(devices(stage, 1, 9600), Some(http))?;
-    let plug = || Sender::plug(&line(stage, 0), Duration::from_millis(100), Content::Number);
-    let mut sender = plug()?;
-    subscriber.wait("a reading", PATIENCE, |tally| tally.readings > 0)?;
     let (mut gone, mut back, before) = (Vec::new(), Vec::new(), load_average());
-    // The first ones may fall into times that are of the start.
+    let plug = || Sender::plug(&line(stage, 0), Duration::from_millis(100), Content::Number);
     for _ in 0..options.rounds.max(5) {
+        let subscriber = stage.subscriber(false)?;
+        let http = free_port()?;
+        let sender = plug()?;
+        let gateway = stage.gateway(devices(stage, 1, 9600), Some(http))?;
+        subscriber.wait("a reading", PATIENCE, |tally| tally.readings > 0)?;
         wait("Reachable=True", || reachable(http, "True"))?;
         let start = Instant::now();
         sender.pull();
@@ -173,12 +174,12 @@ fn unplug(stage: &Stage, options: &Options) -> Result<()> {
         gone.push(start.elapsed().as_secs_f64());
         subscriber.mark();
         let start = Instant::now();
-        sender = plug()?;
+        let sender = plug()?;
         subscriber.wait("a reading again", PATIENCE, |tally| tally.readings > 0)?;
         back.push(start.elapsed().as_secs_f64());
+        sender.pull();
+        gateway.stop()?;
     }
-    sender.pull();
-    gateway.stop()?;
     let worst = |all: &[f64]| all.iter().copied().fold(0.0, f64::max);
     Figure::new(
         "serial.unplug",

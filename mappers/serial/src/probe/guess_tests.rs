@@ -1,11 +1,13 @@
 //! Recorded and constructed streams, as they are and as a wrong rate garbles them (simulated, see `wave`).
 
-use std::time::Duration;
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
+use mapper_api::{Access, ByteOrder, DataType, Decoded, Mapper, Point};
 use serde_json::{Value as Json, json};
 
 use super::{Content, Guess, LIKELY, SURE, WRONG, guess};
 use crate::{
+    Serial,
     config::{Endpoint, Language, Parity},
     probe::{RATES, heard::Heard, wave},
 };
@@ -27,8 +29,34 @@ fn paced(pieces: &[Vec<u8>]) -> Heard {
     heard
 }
 
+/// The draft, which the mapper accepts.
 fn drafted(guess: &Guess, heard: &Heard) -> Json {
-    guess.draft(heard, Endpoint { path: Some("/dev/ttyUSB0".into()), ..Endpoint::default() }, None).unwrap()
+    let endpoint = Endpoint { path: Some("/dev/ttyUSB0".into()), ..Endpoint::default() };
+    let draft = guess.draft(heard, endpoint, None).unwrap();
+    bound(&draft);
+    draft
+}
+
+fn bound(draft: &Json) -> Arc<dyn mapper_api::BoundDevice> {
+    let typed = |property: &Json, key: &str| property.get(key).cloned().unwrap_or_default();
+    let points = draft["properties"].as_array().unwrap().iter().map(|property| Point {
+        address: &property["serial"],
+        data_type: serde_json::from_value::<DataType>(typed(property, "type")).unwrap(),
+        order: serde_json::from_value(typed(property, "order")).unwrap_or(ByteOrder::Abcd),
+        size: typed(property, "size").as_u64().and_then(|size| u16::try_from(size).ok()),
+        access: Access::Read,
+    });
+    let bound = Arc::new(Serial::default()).bind(&draft["protocol"]["serial"], points.collect());
+    bound.unwrap_or_else(|errors| panic!("{errors:?}\n{draft:#}"))
+}
+
+/// What the draft reads in what was heard, by the mapper's own decoding.
+fn read(draft: &Json, heard: &Heard) -> Vec<Decoded> {
+    let mut received = String::from("hex:");
+    for byte in heard.bytes() {
+        let _ = write!(received, " {byte:02x}");
+    }
+    bound(draft).replay(&json!({ "received": received })).unwrap_or_else(|why| panic!("{why}\n{draft:#}"))
 }
 
 /// A dust sensor's frames as its manual has them (Plantower PMS5003, appendix I): 42 4d, length 28, 13 words, sum.
@@ -129,5 +157,41 @@ fn the_right_rate_wins() {
     for receiver in [4800.0, 19_200.0] {
         let guess = guess(&at_once(&wave::heard(&scale(), 9600.0, receiver, None)), CHARACTER);
         assert!(guess.points < WRONG, "{receiver}: {guess:?}");
+    }
+}
+
+/// What is drafted from a recording reads that recording: every property has a value in it.
+#[test]
+fn a_draft_reads_what_it_was_drafted_from() {
+    let lines = |lines: &[&str]| lines.iter().flat_map(|line| format!("{line}\r\n").into_bytes()).collect::<Vec<u8>>();
+    let p1 = "/KFM5KAIFA-METER\r\n\r\n1-0:1.8.1(000671.578*kWh)\r\n1-0:1.7.0(00.333*kW)\r\n!";
+    // CRC-16/ARC over all up to the exclamation mark (DSMR 5.0.2, 6.2).
+    let sum = crc::Crc::<u16>::new(&crc::CRC_16_ARC).checksum(p1.as_bytes());
+    for (what, bytes, count) in [
+        (
+            "a scale",
+            lines(&["", "ST,GS,+   12.34kg", "ST,GS,+  112.30kg", "US,GS,-    0.05kg", "ST,GS,+    9.99kg"]),
+            1,
+        ),
+        ("names", lines(&["", "T=21.3 H=44", "T=-1.3 H=45", "T=2.5 H=46", "T=2.7 H=47"]), 2),
+        ("columns", lines(&["", "WX,1,2.5,N", "ID,x,5", "WX,1.5,3,N", "ID,y,6", "WX,2,4,S", "ID,z,7"]), 3),
+        ("decimal commas", lines(&["", "12,5 bar", "2,75 bar", "3,00 bar", "2,50 bar"]), 1),
+        ("json", lines(&["", r#"{"t":1.5,"a":[1,2]}"#, r#"{"t":2.5,"a":[3,4]}"#, r#"{"t":3,"a":[5,6]}"#]), 3),
+        ("a barcode", lines(&["", "4006381333931", "4006381333948", "9780201379624"]), 1),
+        ("a receiver", GPS.repeat(3), 4),
+        ("a P1 meter", format!("{p1}{sum:04X}\r\n").into_bytes(), 2),
+        ("a dust sensor", dust().concat(), 6),
+    ] {
+        let heard = at_once(&bytes);
+        let guess = guess(&heard, CHARACTER);
+        assert!(guess.points >= LIKELY, "{what}: {guess:?}");
+        let draft = drafted(&guess, &heard);
+        assert_eq!(draft["properties"].as_array().unwrap().len(), count, "{what}: {draft:#}");
+        let decoded = read(&draft, &heard);
+        for point in 0..u16::try_from(count).unwrap() {
+            let values: Vec<_> = decoded.iter().filter(|one| one.point == point).collect();
+            let good = values.iter().any(|one| one.result.is_ok());
+            assert!(good, "{what}: nothing of property {point}: {values:?}\n{draft:#}");
+        }
     }
 }

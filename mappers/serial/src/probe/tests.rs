@@ -126,3 +126,20 @@ async fn silence_is_told() {
     .await;
     assert_eq!(found.draft.unwrap_err(), "nothing was heard");
 }
+
+#[tokio::test]
+async fn frames_that_only_silence_parts_are_drafted_where_the_rate_is_known() {
+    let (_, found) = probed(json!({ "seconds": 1 }), async |mut stream: TcpStream| {
+        for n in 0_u8.. {
+            let frame =
+                [n.wrapping_mul(91) | 0x80, 0x81, n, 0x9c, n ^ 0xc3, 0x91, 0x85][..4 + usize::from(n % 4)].to_vec();
+            if stream.write_all(&frame).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(60)).await;
+        }
+    })
+    .await;
+    let draft = found.draft.unwrap();
+    assert!(draft["protocol"]["serial"]["frame"]["gap"].is_string(), "{draft:#}");
+}
