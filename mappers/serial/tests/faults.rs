@@ -527,3 +527,22 @@ async fn an_answer_that_breaks_off_is_told_with_its_bytes() {
     assert_eq!(error.kind, ErrorKind::BadData, "{error}");
     assert!(error.message.contains("breaks off") && error.message.contains("61 3d 31"), "{error}");
 }
+
+#[tokio::test]
+async fn a_connection_that_ends_may_be_made_anew() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut endpoint = listening();
+    endpoint["tcp"] = listener.local_addr().unwrap().to_string().into();
+    let points = [(json!({ "field": "n" }), DataType::Uint32)];
+    let mut session = Session::open(endpoint, &points).await;
+    for number in 1..=2 {
+        let (mut server, _) = listener.accept().unwrap();
+        std::io::Write::write_all(&mut server, &sealed(number)).unwrap();
+        assert_eq!(session.next().await.unwrap(), uint(number.into()));
+        drop(server);
+        let error = session.next().await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Bus, "{error}");
+        session.bus = session.bound.open().await.unwrap();
+    }
+    assert_eq!(session.counted("unplugged"), 0);
+}
