@@ -240,7 +240,7 @@ impl SerialBus {
         loop {
             while let Some((found, at)) = ear(&mut own, &mut self.voice).and_then(|ear| Some((ear.next()?, ear.at))) {
                 match found {
-                    Found::Skipped(bytes) => self.report.skipped(bytes),
+                    Found::Skipped(bytes) => drop(self.report.skipped(bytes)),
                     Found::Bad { bytes, why } => {
                         count(&self.report.counts.bad_frames, 1);
                         // The right answer may stand behind it, and has come by then; unless it was no answer at all.
