@@ -55,7 +55,7 @@ pub(crate) struct Line {
 pub(crate) struct Device {
     pub line: Arc<Line>,
     pub messages: Vec<Talk>,
-    pub steps: Vec<Step>,
+    pub steps: Arc<[Step]>,
     pub writes: BTreeMap<PointId, Write>,
     pub retries: u32,
     /// Silence before each request.
@@ -85,6 +85,13 @@ pub(crate) struct Ask {
     pub send: Vec<u8>,
     pub framing: Arc<Framing>,
     pub timeout: Duration,
+}
+
+impl PartialEq for Step {
+    /// Whether it does the same.
+    fn eq(&self, other: &Self) -> bool {
+        (&self.send, self.baud) == (&other.send, other.baud)
+    }
 }
 
 /// One step of a start-up sequence.
@@ -230,7 +237,7 @@ pub(crate) fn bind(endpoint: &Endpoint, points: &[Point<Address>]) -> Result<Bou
     let device = Device {
         line,
         messages,
-        steps,
+        steps: steps.into(),
         writes,
         retries,
         quiet,

@@ -27,6 +27,8 @@ use crate::{
 
 /// Frames that came while something was asked, at most; the oldest go first.
 const KEPT: usize = 64;
+/// Start-up sequences that are remembered of a line: more devices than a line carries.
+const STARTED: usize = 64;
 /// How much longer than its bytes an answer may take once it has begun: USB adapters hand bytes over every 16 ms.
 pub(crate) const STUTTER: Duration = Duration::from_millis(50);
 /// How long a device is waited for that talks when silence is to be kept.
@@ -49,8 +51,8 @@ pub struct SerialBus {
     listens: bool,
     /// The silence after which no device of the line answers any more, as far as is known.
     settle: Duration,
-    /// The rate that a start-up sequence changed to has been set: it is not changed to again.
-    started: bool,
+    /// The start-up sequences that have changed the rate: a device to which one was sent understands the new rate alone.
+    started: VecDeque<Arc<[Step]>>,
     /// Told when the line is gone: it is waited for then, rather than tried.
     gone: Box<dyn Fn() + Send + Sync>,
 }
@@ -104,7 +106,7 @@ impl SerialBus {
         let voice = Voice::new(&line, listener);
         let (listens, settle) = (line.listens, line.settle);
         let kept = VecDeque::new();
-        Self { line, wire, voice, kept, report, listens, settle, started: false, gone: Box::new(gone) }
+        Self { line, wire, voice, kept, report, listens, settle, started: VecDeque::new(), gone: Box::new(gone) }
     }
 
     /// The next frame of those that came already.
@@ -294,8 +296,16 @@ impl SerialBus {
     }
 
     async fn step(&mut self, request: &Request, step: &Step) -> Result<Answer> {
-        if request.device.changes_baud && self.started {
-            return Ok(Answer::Done);
+        let device = &request.device;
+        if device.changes_baud {
+            if self.started.contains(&device.steps) {
+                return Ok(Answer::Done);
+            }
+            if request.what == What::Step(0) && !self.started.is_empty() {
+                // Another unit has changed the rate; this one still has the line's own.
+                let baud = self.line.settings.baud;
+                self.wire.set_baud(baud, STUCK).await.map_err(|error| self.lost(request, &error))?;
+            }
         }
         match (&step.send, &step.answer) {
             (Some(send), None) => self.send(&request.device, request, send).await?,
@@ -316,8 +326,11 @@ impl SerialBus {
         if !step.wait.is_zero() {
             sleep(step.wait).await;
         }
-        if request.what == What::Step(request.device.steps.len() - 1) {
-            self.started = true;
+        if device.changes_baud && request.what == What::Step(device.steps.len() - 1) {
+            if self.started.len() == STARTED {
+                self.started.pop_front();
+            }
+            self.started.push_back(device.steps.clone());
         }
         Ok(Answer::Done)
     }

@@ -694,3 +694,29 @@ async fn a_frame_found_by_another_grammar_is_not_read_by_the_lines() {
     line.say(b"\r\nW 1300\r\n");
     assert_eq!(session.next().await.unwrap(), uint(1300));
 }
+
+#[tokio::test]
+async fn two_units_of_one_line_are_each_told_their_start() {
+    let line = Line::new();
+    let (told, starts) = std::sync::mpsc::channel();
+    line.serve(move |request| {
+        told.send(request.to_owned()).unwrap();
+        b"ok\r".to_vec()
+    });
+    let started = |unit: &str, baud: bool| {
+        let mut step = json!({ "send": format!("go {unit}\\r"), "answer": "^ok$" });
+        if baud {
+            step["baud"] = 38_400.into();
+        }
+        on(&line.path, asking(&json!({ "start": [step] })))
+    };
+    let mut session = Session::open(started("1", false), &points()).await;
+    for (unit, baud) in [("2", true), ("3", true), ("3", true)] {
+        let bound = bind(&session.serial, &started(unit, baud), &points());
+        for request in bound.prepare().iter().flat_map(|sequence| &sequence.0) {
+            session.bus.exchange(request).await.unwrap();
+        }
+    }
+    let starts: Vec<_> = starts.try_iter().collect();
+    assert_eq!(starts, ["go 1\r", "go 2\r", "go 3\r"], "the same start is sent once");
+}

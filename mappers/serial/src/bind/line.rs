@@ -114,10 +114,11 @@ pub(crate) fn bus_key(endpoint: &Endpoint) -> BusKey {
             let files = keys.map(|key| format!(" {}/{}", key.secret_ref.name, key.secret_ref.key));
             format!(" {}{}", name(language), files.collect::<String>())
         }
-        (None, Some(_)) => format!(" frame {:08x}", digest(endpoint)),
+        (None, Some(frame)) => format!(" frame {:08x}", digest(frame)),
         (None, None) => String::new(),
     };
-    BusKey { resource, settings: format!("{line}{speech}") }
+    let rates = endpoint.start.iter().filter_map(|step| step.baud).map(|baud| format!(", start to baud {baud}"));
+    BusKey { resource, settings: format!("{line}{speech}{}", rates.collect::<String>()) }
 }
 
 /// The language's name in YAML.
@@ -131,13 +132,10 @@ pub(crate) fn name(language: config::Language) -> &'static str {
     }
 }
 
-/// In short, so that two frames that differ are told apart: what a frame is, and the rates that the start changes to.
-fn digest(endpoint: &Endpoint) -> u32 {
+/// In short, so that two frames that differ are told apart.
+fn digest(frame: &config::Frame) -> u32 {
     let mut hasher = DefaultHasher::new();
-    endpoint.frame.hash(&mut hasher);
-    for step in endpoint.start.iter().filter(|step| step.baud.is_some()) {
-        step.baud.hash(&mut hasher);
-    }
+    frame.hash(&mut hasher);
     u32::try_from(hasher.finish() >> 32).unwrap_or(u32::MAX)
 }
 
@@ -182,6 +180,21 @@ mod tests {
         assert_eq!(key("a"), key("a"));
         assert_ne!(key("a").settings, key("b").settings);
         assert_eq!(key("a").resource, key("b").resource);
+    }
+
+    #[test]
+    fn devices_of_one_line_agree_on_the_rates_that_it_is_changed_to() {
+        for speech in [json!({ "language": "nmea" }), json!({ "frame": { "end": "a" } }), json!({})] {
+            let key = |start: Json| {
+                let mut json = speech.clone();
+                (json["path"], json["start"]) = ("/dev/x".into(), start);
+                bus_key(&endpoint(json)).settings
+            };
+            let plain = key(json!([]));
+            assert_eq!(key(json!([{ "send": "a" }])), plain, "what is sent is each device's own matter");
+            let changed = key(json!([{ "send": "a", "baud": 115_200 }, { "send": "b" }]));
+            assert_eq!(changed, format!("{plain}, start to baud 115200"));
+        }
     }
 
     #[test]
