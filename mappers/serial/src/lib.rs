@@ -166,8 +166,11 @@ impl Protocol for Serial {
         Ok(Box::new(probe::begin(args)?))
     }
 
+    /// A line that is unplugged is waited for; each other step of opening has its own limit.
+    const OPENS_WITHIN: Option<Duration> = None;
+
     async fn open(&self, bound: &Bound) -> Result<SerialBus> {
         let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        open::open(&bound.device.line, secrets.as_deref(), &self.missing, &self.counts).await
+        open::open(&bound.device.line, secrets.as_deref(), &self.missing, &self.counts, open::appears).await
     }
 }

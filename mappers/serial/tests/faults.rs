@@ -720,3 +720,14 @@ async fn two_units_of_one_line_are_each_told_their_start() {
     let starts: Vec<_> = starts.try_iter().collect();
     assert_eq!(starts, ["go 1\r", "go 2\r", "go 3\r"], "the same start is sent once");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_unplugged_line_is_waited_for_without_end() {
+    let plug = Plug::new("patient");
+    let serial = Arc::new(Serial::default());
+    let bound = bind(&serial, &on(&plug.path(), listening()), &[(json!({ "field": "n" }), DataType::Uint32)]);
+    assert!(bound.open().await.is_err(), "that it is missing is told once");
+    let opened = timeout(Duration::from_secs(24 * 3600), bound.open()).await;
+    assert!(opened.is_err(), "it failed, or opened, while unplugged");
+    assert_eq!(<Serial as mapper_api::Protocol>::OPENS_WITHIN, None);
+}
