@@ -4,6 +4,7 @@
 //! A frame here is what the device meant: from its first byte of `start` to its last byte, byte stuffing undone.
 
 mod framer;
+mod outgoing;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -17,6 +18,7 @@ use crate::{
 };
 
 pub use framer::{Found, Framer};
+pub(crate) use outgoing::Outgoing;
 
 /// What a frame is.
 #[derive(Debug, Clone)]
@@ -110,21 +112,6 @@ impl Framing {
             }
             _ => check.verify(frame, behind),
         }
-    }
-
-    /// Appends the check of what stands before, hidden as the frame hides bytes. For `{check}` in what is sent; what stands
-    /// before is taken as it is.
-    ///
-    /// # Errors
-    /// The frame has no check, or what stands before is too short for it.
-    pub fn append_check(&self, request: &mut Vec<u8>) -> Result<(), String> {
-        let check = self.check.as_ref().ok_or("the frame has no check; say which under frame.check")?;
-        let from = request.len();
-        check.append(request)?;
-        let hidden = self.hide(&request[from..]);
-        request.truncate(from);
-        request.extend(hidden);
-        Ok(())
     }
 
     /// These bytes as they are written inside of a frame: byte stuffing done.

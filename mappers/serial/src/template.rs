@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use mapper_api::{ByteOrder, DataType, Refusal, Value};
 use mapper_values::codec;
 
-use crate::{frame::Framing, octets};
+use crate::{
+    frame::{Framing, Outgoing},
+    octets,
+};
 
 /// Bytes to send, with places to be filled in. Parameters are filled in when it is made.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +19,8 @@ pub(crate) struct Template(Vec<Part>);
 #[derive(Debug, Clone, PartialEq)]
 enum Part {
     Bytes(Vec<u8>),
+    /// What a parameter says.
+    Parameter(Vec<u8>),
     Value(Form),
     Check,
 }
@@ -87,7 +92,7 @@ impl Template {
                     parts.push(Part::Check);
                 }
                 name => match parameters.get(name) {
-                    Some(given) if form.is_none() => push(&mut parts, bytes_of("", given)?),
+                    Some(given) if form.is_none() => parts.push(Part::Parameter(bytes_of("", given)?)),
                     _ => return Err(unknown(&rest[..rest.len() - after.len()], parameters, values)),
                 },
             }
@@ -110,18 +115,21 @@ impl Template {
     /// # Errors
     /// The value cannot be written like that.
     pub fn fill(&self, filling: Option<Filling<'_>>, framing: Option<&Framing>) -> Result<Vec<u8>, Refusal> {
-        let mut bytes = Vec::new();
+        let mut out = Outgoing::new(framing);
         for part in &self.0 {
-            match (part, filling, framing) {
-                (Part::Bytes(literal), ..) => bytes.extend_from_slice(literal),
-                (Part::Value(form), Some(filling), _) => form.write(filling, &mut bytes)?,
-                (Part::Check, _, Some(framing)) => {
-                    framing.append_check(&mut bytes).map_err(|why| Refusal::rejected(format!("{{check}} {why}")))?;
+            match (part, filling) {
+                (Part::Bytes(literal), _) => out.literal(literal),
+                (Part::Parameter(given), _) => out.inside(given),
+                (Part::Value(form), Some(filling)) => {
+                    let mut bytes = Vec::new();
+                    form.write(filling, &mut bytes)?;
+                    out.inside(&bytes);
                 }
-                (Part::Value(_), None, _) | (Part::Check, _, None) => {}
+                (Part::Check, _) => out.check().map_err(|why| Refusal::rejected(format!("{{check}} {why}")))?,
+                (Part::Value(_), None) => {}
             }
         }
-        Ok(bytes)
+        Ok(out.sent())
     }
 }
 

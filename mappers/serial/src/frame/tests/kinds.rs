@@ -1,6 +1,9 @@
 //! Tables: what is found in streams of each kind of framing, and what YAML is refused.
 
-use super::{super::framer::LOOKS, Found, Framer, Framing, found, found_and_end, framer, frames, framing};
+use super::{
+    super::{Outgoing, framer::LOOKS},
+    Found, Framer, Framing, found, found_and_end, framer, frames, framing,
+};
 use crate::octets::{Shown, parse};
 use std::sync::Arc;
 
@@ -193,10 +196,11 @@ fn a_check_in_a_request_is_hidden_like_the_frame() {
         })
         .find(|(_, sum)| sum[0] == 0x7e || sum[0] == 0x7d)
         .unwrap();
-    let mut request = vec![b'~', content];
-    hdlc.append_check(&mut request).unwrap();
-    assert_eq!(request[2..], [0x7d, sum[0] ^ 0x20, sum[1]]);
-    assert!(framing(LINES).append_check(&mut request).unwrap_err().contains("frame.check"));
+    let mut request = Outgoing::new(Some(&hdlc));
+    request.literal(&[b'~', content]);
+    request.check().unwrap();
+    assert_eq!(request.sent()[2..], [0x7d, sum[0] ^ 0x20, sum[1]]);
+    assert!(Outgoing::new(Some(&framing(LINES))).check().unwrap_err().contains("frame.check"));
 }
 
 #[test]
