@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 const SECRET: &str = "type: string, size: 13, ble: { characteristic: { \
     service: \"12345678-1234-5678-1234-56789abcdef0\", uuid: \"12345678-1234-5678-1234-56789abcdef2\" } }";
 const POLLED: &str = "type: uint8, ble: { characteristic: { service: \"180f\", uuid: \"2a19\", mode: read } }";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 fn address(number: usize, more: &str) -> String {
     format!("{{ address: \"{}\", {more} }}", Vm::peripheral(number))

@@ -21,6 +21,7 @@ const EXAMPLES: &str = "\
 Examples:
   fieldgate scan ble                                    what is near, until Ctrl-C
   fieldgate scan ble adapter=00:1A:7D:DA:71:13          with this adapter only
+  fieldgate scan serial                                 the serial ports, and who has them open
   fieldgate scan ble --seconds 30 --output yaml > devices.yaml    Devices to start from; then fieldgate check";
 
 /// So long where nobody is there to end it.
@@ -108,7 +109,7 @@ async fn watch(
 
 fn summary(found: &[Found], protocol: &str) -> String {
     match found {
-        [] => "nothing was heard\n".to_owned(),
+        [] => "nothing was found\n".to_owned(),
         found => format!(
             "\n{}\n{} found; fieldgate scan {protocol} --output yaml writes Devices to start from\n",
             table(found),
@@ -125,7 +126,7 @@ mod tests {
 
     #[test]
     fn nothing_is_no_table() {
-        assert_eq!(summary(&[], "ble"), "nothing was heard\n");
+        assert_eq!(summary(&[], "ble"), "nothing was found\n");
     }
 
     /// What was found, then an error.

@@ -1,45 +1,36 @@
 //! The one task that owns the connection to the broker. It feeds it from the retained topics and from the outbox, and
 //! releases a reading only when the broker has it. It decides nothing about what is in a message.
 
+mod answers;
+mod compose;
+mod session;
+
 use std::{
-    collections::{HashMap, VecDeque},
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
-use bytes::Bytes;
 use tokio::{
     pin, select,
     time::{Instant, sleep_until},
 };
 
+use self::session::{Flight, Session, Stage, What};
 use super::{
     Core, Facts, Leaving, News, OptionsError,
-    link::{self, Client, Ending, Event, LinkError, LinkOptions, Message, WINDOW},
-    lock,
-    moment::Given,
-    outbox::Ticket,
-    payload::{self, Health, Tail},
+    link::{self, Ending, LinkError, LinkOptions},
+    lock, payload,
     retained::{Item, Retained},
-    rival::{self, Look, Rival, Told},
-    sweep::{Ask, Sweep},
+    rival::{self, Look, Rival},
+    sweep::Sweep,
     topic::DEVICE_RETAINED,
 };
-use crate::clock::Stamp;
 
-/// After this long a `state` that is not renewed vanishes from an MQTT 5 broker.
-const STATE_EXPIRY: u32 = 180;
 /// The first pause before connecting again; it doubles, with jitter, up to [`PAUSE_MOST`].
 const PAUSE_LEAST: Duration = Duration::from_millis(200);
 const PAUSE_MOST: Duration = Duration::from_secs(30);
 /// A connection that lived this long was a good one.
 const LIVED: Duration = Duration::from_secs(10);
-/// After this many short lives messages go one by one, so that the one that the broker will not take is found.
-const SHORT_LIVES: u32 = 3;
-/// A message on which this many connections ended, alone on its way, is given up.
-const STRIKES: u32 = 2;
-/// When to try again what the broker did not take for now.
-const LATER: Duration = Duration::from_secs(1);
 /// How long after a device's availability `devices` tells it, together with all others that changed by then.
 const DEVICES_AFTER: Duration = Duration::from_secs(1);
 /// How often an unset clock is looked at.
@@ -62,54 +53,10 @@ pub struct Publisher {
     refusals: Vec<String>,
 }
 
-/// What a message on its way is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum What {
-    Reading(Ticket),
-    Item(Item),
-    Farewell,
-}
-
-struct Flight {
-    what: What,
-    message: Message,
-}
-
 /// How a connection ended.
 enum Ended {
     Stopped,
     Lost(LinkError),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Running,
-    /// Only what waits in the outbox.
-    Draining,
-    /// The last message is on its way.
-    Saying,
-    Closing,
-    /// It ends since another bridge is there.
-    Yielding,
-}
-
-/// One connection.
-struct Session {
-    client: Client,
-    since: Stamp,
-    connected: bool,
-    /// Handed over, not yet gone out; in order.
-    handed: VecDeque<Flight>,
-    /// Gone out, not yet acknowledged.
-    on_way: HashMap<u16, Flight>,
-    later: VecDeque<(Instant, Flight)>,
-    window: usize,
-    blocked: bool,
-    heard: Instant,
-    keep_alive: Duration,
-    stage: Stage,
-    /// Whose turn it is when both retained topics and readings wait.
-    readings_next: bool,
 }
 
 impl Publisher {
@@ -370,373 +317,5 @@ impl Publisher {
         // Without room it waits for an acknowledgement, not for its time.
         let later = s.later.front().filter(|_| s.has_room()).map(|(at, _)| *at);
         [retained, self.sweep.until(), later, clock, stop].into_iter().flatten().min()
-    }
-
-    /// Hands over what there is room for: retained topics and readings by turns, so that neither starves.
-    fn feed(&mut self, s: &mut Session) {
-        let now = Stamp::now();
-        self.drive_sweep(s, now.mono);
-        while s.has_room() {
-            if let Some((at, _)) = s.later.front()
-                && *at <= now.mono
-                && let Some((_, flight)) = s.later.pop_front()
-            {
-                s.publish(flight);
-                continue;
-            }
-            let flight = match s.stage {
-                Stage::Running if s.readings_next => self.reading(now).or_else(|| self.item(s, now)),
-                Stage::Running => self.item(s, now).or_else(|| self.reading(now)),
-                Stage::Draining => self.reading(now),
-                Stage::Saying | Stage::Closing | Stage::Yielding => None,
-            };
-            let Some(flight) = flight else { break };
-            s.readings_next = !matches!(flight.what, What::Reading(_));
-            s.publish(flight);
-        }
-    }
-
-    fn drive_sweep(&mut self, s: &Session, now: Instant) {
-        let topics = &self.core.topics;
-        let asks = match (&self.sweep, self.sweep.until()) {
-            (Sweep::Idle, _) if !self.core.settled.load(Relaxed) => Vec::new(),
-            (Sweep::Idle, _) if self.core.let_be.load(Relaxed) => {
-                self.sweep = Sweep::Done;
-                Vec::new()
-            }
-            (Sweep::Idle, _) => self.sweep.begin(topics, now),
-            (_, Some(until)) if until <= now => self.sweep.go_on(topics, now),
-            _ => return,
-        };
-        for ask in asks {
-            let taken = match &ask {
-                Ask::Subscribe(filter) => s.client.subscribe(filter),
-                Ask::Unsubscribe(filter) => s.client.unsubscribe(filter),
-            };
-            if !taken {
-                tracing::error!(?ask, "no room for a subscription; what an earlier run left may stay at the broker");
-            }
-        }
-        if self.sweep.is_done() {
-            self.retained.schedule(Item::BridgeDevices, now);
-        }
-    }
-
-    /// The next reading.
-    fn reading(&mut self, now: Stamp) -> Option<Flight> {
-        let mut clock = lock(&self.core.clock);
-        if !clock.is_set() && clock.look(now) {
-            tracing::info!("the clock is set");
-        }
-        let stopping = lock(&self.core.stop).is_some();
-        if !stopping && clock.deadline().is_some_and(|grace| now.mono < grace) {
-            return None;
-        }
-        let mut outbox = lock(&self.core.outbox);
-        loop {
-            let leased = outbox.lease()?;
-            let (wall, trusted) = *leased.given.get_or_insert_with(|| match clock.give(leased.entry.at, now.mono) {
-                Given::Right(wall) => (wall, true),
-                // Nothing is leased while it is worth waiting: that was asked above.
-                Given::Unset(wall) | Given::Wait(wall) => (wall, false),
-            });
-            let tail = Tail {
-                historical: leased.entry.link != self.connections,
-                dropped: leased.dropped,
-                clock_unset: !trusted,
-            };
-            let entry = leased.entry;
-            let payload = payload::readings(&self.core.origin, entry.seq, wall, &entry.body, tail);
-            let (ticket, stream, dropped) = (leased.ticket, entry.stream.clone(), leased.dropped);
-            if self.fits(&stream.topic, &payload) {
-                let message = self.message(stream.topic.clone(), payload.into(), false);
-                return Some(Flight { what: What::Reading(ticket), message });
-            }
-            // It was taken into the outbox before the broker told its limit.
-            outbox.ack(ticket);
-            stream.dropped.fetch_add(1 + dropped, Relaxed);
-            self.core.counts.refused.fetch_add(1, Relaxed);
-            tracing::error!(device = %stream.id, size = payload.len(), "a message is larger than the broker takes; dropped");
-        }
-    }
-
-    /// The next retained topic that is due.
-    fn item(&mut self, s: &Session, now: Stamp) -> Option<Flight> {
-        while let Some(item) = self.retained.pop(now.mono) {
-            let Some(message) = self.render(&item, s, now) else { continue };
-            if self.fits(&message.topic, &message.payload) {
-                return Some(Flight { what: What::Item(item), message });
-            }
-            self.core.counts.refused.fetch_add(1, Relaxed);
-            tracing::error!(topic = message.topic, size = message.payload.len(), "larger than the limit; not sent");
-            self.retained.block(item);
-        }
-        None
-    }
-
-    fn render(&mut self, item: &Item, s: &Session, now: Stamp) -> Option<Message> {
-        let core = self.core.clone();
-        let lane = |key: &u64| self.retained.lanes.get(key).cloned();
-        let device = |key: &u64, leaf: &str| lane(key).map(|lane| (core.topics.device(&lane.device().id, leaf), lane));
-        let mut expiry = None;
-        let (topic, payload) = match item {
-            Item::BridgeState => {
-                (core.topics.bridge("state"), payload::bridge_online(&core.boot, lock(&core.clock).wall(s.since)))
-            }
-            Item::BridgeInfo => {
-                let started = lock(&core.clock).wall(core.started);
-                (core.topics.bridge("info"), payload::bridge_info(&core.node, &core.boot, started))
-            }
-            Item::BridgeDevices if !self.sweep.is_done() => return None,
-            Item::BridgeDevices => (core.topics.bridge("devices"), payload::bridge_devices(&self.facts.devices())),
-            Item::BridgeHealth => (core.topics.bridge("health"), payload::bridge_health(&self.health(now))),
-            Item::Clear(topic) => (topic.clone(), Vec::new()),
-            Item::Info(key) => {
-                let (topic, lane) = device(key, "info")?;
-                (topic, payload::info(&core.node.name, lane.device()))
-            }
-            Item::Availability(key) => {
-                let (topic, lane) = device(key, "availability")?;
-                (topic, lane.availability())
-            }
-            Item::State(key) => {
-                let (topic, lane) = device(key, "state")?;
-                expiry = Some(STATE_EXPIRY);
-                if let (Some(at), _) = lane.age(now.mono) {
-                    self.retained.schedule(Item::Age(*key), at);
-                }
-                (topic, lane.state(now))
-            }
-            Item::Age(key) => {
-                let lane = lane(key)?;
-                let (next, changed) = lane.age(now.mono);
-                if let Some(at) = next {
-                    self.retained.schedule(Item::Age(*key), at);
-                }
-                if changed {
-                    self.retained.touch_state(*key, now.mono);
-                }
-                return None;
-            }
-        };
-        Some(Message { expiry, ..self.message(topic, payload.into(), true) })
-    }
-
-    fn health(&self, now: Stamp) -> Health {
-        let counters = self.core.counters();
-        Health {
-            time: lock(&self.core.clock).wall(now),
-            uptime: now.mono - self.core.started.mono,
-            rss_bytes: super::rss_bytes(),
-            outbox: counters.outbox,
-            oldest: counters.outbox.oldest.map_or(Duration::ZERO, |at| now.mono.saturating_duration_since(at)),
-            published: counters.published,
-            exchanges_ok: counters.exchanges_ok,
-            exchanges_failed: counters.exchanges_failed,
-            periods_missed: counters.periods_missed,
-            buses: self.facts.buses(),
-        }
-    }
-
-    fn message(&self, topic: String, payload: Bytes, retain: bool) -> Message {
-        Message { topic, payload, retain, acknowledged: self.core.options.qos > 0, expiry: None }
-    }
-
-    fn fits(&self, topic: &str, payload: &[u8]) -> bool {
-        let largest = usize::try_from(self.core.largest.load(Relaxed)).unwrap_or(usize::MAX);
-        topic.len() + payload.len() + HEADER <= largest
-    }
-
-    fn handle(&mut self, s: &mut Session, event: Event) -> Result<(), LinkError> {
-        match event {
-            Event::Connected { receive_max, largest, keep_alive } => {
-                self.connected(s, receive_max, largest, keep_alive);
-            }
-            Event::Sent(id) => {
-                s.blocked = false;
-                let Some(flight) = s.handed.pop_front() else { return Err(LinkError::mixed_up()) };
-                if id == 0 {
-                    self.done(s, &flight);
-                } else {
-                    s.on_way.insert(id, flight);
-                }
-            }
-            Event::Acked(id) => {
-                s.heard = Instant::now();
-                let Some(flight) = s.on_way.remove(&id) else { return Err(LinkError::mixed_up()) };
-                self.done(s, &flight);
-            }
-            Event::Refused { id, reason, for_good } => {
-                s.heard = Instant::now();
-                let Some(flight) = s.on_way.remove(&id) else { return Err(LinkError::mixed_up()) };
-                if !self.refusals.contains(&reason) {
-                    tracing::error!(topic = flight.message.topic, reason, for_good, "the broker refused a message");
-                    self.refusals.push(reason);
-                }
-                if for_good {
-                    self.core.counts.refused.fetch_add(1, Relaxed);
-                    self.give_up(&flight.what);
-                } else {
-                    s.later.push_back((Instant::now() + LATER, flight));
-                }
-                // rumqttc does not let go on what waited for this id.
-                if s.blocked {
-                    return Err(LinkError::mixed_up());
-                }
-            }
-            Event::Message { topic, payload } => {
-                s.heard = Instant::now();
-                if topic == self.core.topics.bridge("state") {
-                    match self.rival.hear(&payload, &self.core.boot) {
-                        Told::Nothing => {}
-                        Told::Newer => s.give_way(),
-                        Told::Older => self.retained.schedule(Item::BridgeState, s.heard),
-                    }
-                    return Ok(());
-                }
-                // A device whose spec is refused is not polled: what an earlier run said of it is no longer true.
-                let lanes = &self.retained.lanes;
-                let serves = |id: &crate::model::DeviceId| lanes.values().any(|lane| lane.device().id == *id);
-                let node = &self.core.node.name;
-                let clear = self.sweep.message(&self.core.topics, node, &topic, &payload, serves, s.heard);
-                if let Some(topic) = clear {
-                    self.retained.clear(topic, s.heard);
-                }
-            }
-            Event::Heard => s.heard = Instant::now(),
-            Event::Blocked => s.blocked = true,
-            Event::Closed if s.stage == Stage::Yielding => return Err(LinkError::rival()),
-            Event::Closed | Event::Spoke => {}
-        }
-        Ok(())
-    }
-
-    fn connected(&mut self, s: &mut Session, receive_max: Option<u16>, largest: Option<u32>, keep_alive: Duration) {
-        self.connections += 1;
-        s.since = Stamp::now();
-        (s.connected, s.heard, s.keep_alive) = (true, s.since.mono, keep_alive);
-        s.window = if self.short_lives >= SHORT_LIVES { 1 } else { receive_max.unwrap_or(WINDOW).min(WINDOW).into() };
-        let own = self.core.options.max_message_bytes;
-        self.core.largest.store(largest.map_or(own, |theirs| theirs.min(own)), Relaxed);
-        self.core.link.store(self.connections, Relaxed);
-        // Before our own is written: what stands there tells whether another bridge was here meanwhile.
-        s.client.subscribe(&self.core.topics.bridge("state"));
-        self.core.rival.send_replace(None);
-        self.core.counts.connections.fetch_add(1, Relaxed);
-        self.retained.connected(self.core.options.state, s.since.mono);
-        let (host, port) = (&self.link.address.host, self.link.address.port);
-        tracing::info!(%host, port, version = ?self.link.version, window = s.window, "connected to the broker");
-    }
-
-    /// The broker has it.
-    fn done(&mut self, s: &mut Session, flight: &Flight) {
-        match &flight.what {
-            What::Reading(ticket) => {
-                lock(&self.core.outbox).ack(*ticket);
-                self.core.counts.published.fetch_add(1, Relaxed);
-            }
-            What::Item(Item::Clear(topic)) => self.retained.keep(topic),
-            What::Item(_) => {}
-            What::Farewell => {
-                s.stage = Stage::Closing;
-                s.client.disconnect();
-            }
-        }
-    }
-
-    /// The broker will never take it.
-    fn give_up(&mut self, what: &What) {
-        match what {
-            What::Reading(ticket) => lock(&self.core.outbox).ack(*ticket),
-            What::Item(Item::Clear(topic)) => self.retained.keep(topic),
-            What::Item(item) => self.retained.block(item.clone()),
-            What::Farewell => {}
-        }
-    }
-
-    /// A broker of 3.1.1 has no other way to refuse a message than to hang up, and would do so for ever. After some short
-    /// lives messages go one by one; the one on which it hangs up again and again is given up.
-    fn judge(&mut self, s: &Session, error: &LinkError) {
-        if !s.connected {
-            return;
-        }
-        if s.since.mono.elapsed() >= LIVED || error.ending != Ending::Peer {
-            self.short_lives = 0;
-            return;
-        }
-        self.short_lives += 1;
-        let mut on_way = s.on_way.values().chain(&s.handed);
-        let (Some(flight), None, 1) = (on_way.next(), on_way.next(), s.window) else { return };
-        let strikes = match self.suspect.take() {
-            Some((what, strikes)) if what == flight.what => strikes + 1,
-            _ => 1,
-        };
-        if strikes < STRIKES {
-            self.suspect = Some((flight.what.clone(), strikes));
-            return;
-        }
-        let (topic, size) = (&flight.message.topic, flight.message.payload.len());
-        tracing::error!(topic, size, %error, "the broker hangs up on this message; dropped");
-        self.core.counts.refused.fetch_add(1, Relaxed);
-        self.give_up(&flight.what);
-        self.short_lives = 0;
-    }
-}
-
-/// What MQTT adds to topic and payload at most: header, lengths, id, properties.
-const HEADER: usize = 32;
-
-impl LinkError {
-    fn mixed_up() -> Self {
-        Self { message: "acknowledgements do not fit what was sent".into(), ending: Ending::Other }
-    }
-
-    fn rival() -> Self {
-        Self { message: "another bridge of this node is connected".into(), ending: Ending::Rival }
-    }
-}
-
-impl Session {
-    fn new(client: Client, keep_alive: Duration) -> Self {
-        let since = Stamp::now();
-        Self {
-            client,
-            since,
-            connected: false,
-            handed: VecDeque::new(),
-            on_way: HashMap::new(),
-            later: VecDeque::new(),
-            window: 0,
-            blocked: false,
-            heard: since.mono,
-            keep_alive,
-            stage: Stage::Running,
-            readings_next: false,
-        }
-    }
-
-    fn has_room(&self) -> bool {
-        self.handed.len() + self.on_way.len() < self.window
-    }
-
-    /// Ends it in order, so that no last will is published over what the other bridge says.
-    fn give_way(&mut self) {
-        if self.stage != Stage::Yielding {
-            (self.window, self.stage) = (0, Stage::Yielding);
-            self.client.disconnect();
-        }
-    }
-
-    fn is_idle(&self) -> bool {
-        self.handed.is_empty() && self.on_way.is_empty() && self.later.is_empty()
-    }
-
-    fn publish(&mut self, flight: Flight) {
-        // The channel holds a whole window and more; only a topic that is none would be refused.
-        if self.client.publish(&flight.message) {
-            self.handed.push_back(flight);
-        } else {
-            tracing::error!(topic = flight.message.topic, "not a topic to publish to");
-        }
     }
 }

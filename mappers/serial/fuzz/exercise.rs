@@ -30,7 +30,7 @@ impl Choices<'_> {
     }
 
     fn maybe<T>(&mut self, of: impl FnOnce(&mut Self) -> T) -> Option<T> {
-        (self.byte() % 3 == 0).then(|| of(self))
+        self.byte().is_multiple_of(3).then(|| of(self))
     }
 
     fn number(&mut self, most: u8) -> i64 {
@@ -59,7 +59,7 @@ pub fn exercise(data: &[u8]) {
     let yaml = frame(&mut choices);
     let message = message(&mut choices);
     let piece = 1 + usize::from(choices.byte() % 60);
-    let ends = choices.byte() % 2 == 0;
+    let ends = choices.byte().is_multiple_of(2);
     let Ok(framing) = Framing::new(&yaml).map(Arc::new) else { return };
     let stream = choices.0;
     let whole = run(&framing, stream, stream.len().max(1), ends);
@@ -70,7 +70,7 @@ pub fn exercise(data: &[u8]) {
             read(message.as_ref(), frame, framing.content(frame));
         }
     }
-    behind_noise(&yaml, &framing, stream);
+    behind_noise(&yaml, stream);
 }
 
 fn run(framing: &Arc<Framing>, stream: &[u8], piece: usize, ends: bool) -> Vec<Found> {
@@ -84,7 +84,7 @@ fn run(framing: &Arc<Framing>, stream: &[u8], piece: usize, ends: bool) -> Vec<F
                     assert!(framing.content(frame).len() <= frame.len());
                 }
                 Found::Bad { bytes, why } => {
-                    assert!(!bytes.is_empty() && bytes.len() <= 2 * framing.max() + 66 && !why.is_empty())
+                    assert!(!bytes.is_empty() && bytes.len() <= 2 * framing.max() + 66 && !why.is_empty());
                 }
                 Found::Skipped(count) => assert!(*count > 0),
             }
@@ -107,48 +107,101 @@ fn run(framing: &Arc<Framing>, stream: &[u8], piece: usize, ends: bool) -> Vec<F
     all
 }
 
-/// A frame that the grammar itself makes of the beginning of the stream is found behind the rest of it.
-fn behind_noise(yaml: &Frame, framing: &Arc<Framing>, stream: &[u8]) {
-    let strong = yaml.check.as_ref().is_some_and(|check| check.kind.starts_with("CRC-32") && check.over.is_none());
-    let (Some(start), Some(end), true, None) = (&yaml.start, &yaml.end, strong, yaml.trailer) else { return };
-    let check = framing.check().expect("it is strong");
-    let [start, end] = [start, end].map(|text| mapper_serial::octets::parse(text).expect("the grammar was accepted"));
-    if check.after().is_some() || check.skip_end() > 0 || check.least(0) > start.len() + check.len() {
-        return;
+/// A frame that the grammar itself makes of the beginning of the stream is found behind the rest of it. The grammar gets a
+/// check that noise does not pass.
+fn behind_noise(yaml: &Frame, stream: &[u8]) {
+    let mut yaml = yaml.clone();
+    let given = yaml.check.take().unwrap_or_default();
+    let after = given.after.filter(|_| yaml.end.is_none()).unwrap_or(0);
+    yaml.check = Some(Check { kind: "CRC-32/MPEG-2".to_owned(), over: None, after: None, ..given });
+    let form = yaml.check.as_ref().and_then(|check| check.form).unwrap_or_default();
+    let digits = [(Form::Binary, 4), (Form::Hex, 8), (Form::Decimal, 10)];
+    let behind = digits.iter().find(|(known, _)| *known == form).map(|(_, digits)| *digits);
+    yaml.trailer = yaml.trailer.and(behind);
+    if let Some(check) = yaml.check.as_mut().filter(|_| after > 0) {
+        check.after = Some(after);
     }
+    let Ok(framing) = Framing::new(&yaml).map(Arc::new) else { return };
     let (content, noise) = stream.split_at(stream.len().min(9));
-    // What is hidden may stand in the content; otherwise nothing that begins or ends a frame.
-    let hides = yaml.stuffing.is_some();
-    let content: Vec<u8> =
-        content.iter().copied().filter(|byte| hides || !(start.contains(byte) || end.contains(byte))).collect();
-    let mut frame = [&start[..], &content].concat();
-    if check.append(&mut frame).is_err() {
-        return;
+    let Some((sent, frame)) = built(&yaml, &framing, content, usize::try_from(after).unwrap_or(0)) else { return };
+    let end = yaml.end.as_deref().map(octets).unwrap_or_default();
+    // An escape, or the beginning of a mark, at the end of noise would take the first byte of the frame with it; and without
+    // a start it begins where the noise has ended. What noise takes as its trailer may be a frame up to the middle of its
+    // end, and what is left of that reaches to the end of the next one.
+    let sent = if yaml.start.is_none() && yaml.trailer.is_some() { sent.repeat(3) } else { sent };
+    let before = [noise, b"  ", if yaml.start.is_none() { &end } else { &[] }].concat();
+    let mut framer = Framer::new(Arc::clone(&framing));
+    framer.push(&before);
+    if framer.by_ref().count() == 0 || yaml.end.is_none() && yaml.length.is_none() && yaml.length_at.is_none() {
+        framer.silence();
+        framer.by_ref().for_each(drop);
     }
-    let inside = &frame[start.len()..];
-    if !hides && (inside.iter().any(|byte| start.contains(byte) || end.contains(byte))) {
-        return;
+    let mut found = Vec::new();
+    for piece in sent.chunks(3) {
+        framer.push(piece);
+        found.extend(framer.by_ref());
     }
-    let hidden = framing.hide(inside);
-    // A grammar whose bytes in pairs do not cover its marks cannot carry everything.
-    if hides && [&start, &end].iter().any(|mark| hidden.windows(mark.len()).any(|window| window == &mark[..])) {
-        return;
+    framer.finish();
+    found.extend(framer);
+    assert!(found.contains(&Found::Frame(frame)), "{yaml:?} {before:02x?} {sent:02x?} {found:?}");
+}
+
+fn octets(text: &str) -> Vec<u8> {
+    mapper_serial::octets::parse(text).expect("the grammar was accepted")
+}
+
+/// A frame as it is sent, and as it is found. None where the grammar cannot carry this content.
+fn built(yaml: &Frame, framing: &Framing, content: &[u8], after: usize) -> Option<(Vec<u8>, Vec<u8>)> {
+    let check = framing.check()?;
+    let start = yaml.start.as_deref().map(octets).unwrap_or_default();
+    let end = yaml.end.as_deref().map(octets).unwrap_or_default();
+    let mut frame = start.clone();
+    if let Some(at) = &yaml.length_at {
+        let (offset, size) = (usize::try_from(at.offset).ok()?, usize::try_from(at.size.unwrap_or(1)).ok()?);
+        frame.resize(offset, b'p');
+        let total = offset + size + content.len() + check.len() + after;
+        let number = u32::try_from(i64::try_from(total).ok()? - at.add.unwrap_or(0)).ok()?.to_be_bytes();
+        let mut number = number[4 - size..].to_vec();
+        if at.order == Some(Order::Dcba) {
+            number.reverse();
+        }
+        frame.extend(number);
     }
-    if frame.len() + end.len() > framing.max() || hides && !carries(yaml, inside) {
-        return;
+    frame.extend(content);
+    if let Some(length) = yaml.length {
+        frame.resize(usize::try_from(length).ok()?.checked_sub(check.len() + after)?, b'q');
     }
-    let sent = [&start[..], &hidden, &end].concat();
+    if yaml.trailer.is_some() {
+        let content = frame.len();
+        frame.extend(&end);
+        check.append(&mut frame).ok()?;
+        let sent = [&start, &framing.hide(&frame[start.len()..content])[..], &frame[content..]].concat();
+        return can_be(yaml, framing, &start, &end, &frame, &frame[start.len()..content]).then_some((sent, frame));
+    }
+    check.append(&mut frame).ok()?;
+    frame.resize(frame.len() + after, b'r');
+    let inside = frame[start.len()..].to_vec();
     frame.extend(&end);
-    // An escape, or the beginning of a mark, at the end of noise would take the first byte of the frame with it.
-    let after = [noise, b"  ", &sent, &[b' '; 300]].concat();
-    let found = run(framing, &after, 7, true);
-    assert!(found.contains(&Found::Frame(frame)), "{yaml:?} {sent:02x?} {found:?}");
+    let sent = [&start, &framing.hide(&inside)[..], &end].concat();
+    can_be(yaml, framing, &start, &end, &frame, &inside).then_some((sent, frame))
+}
+
+/// Whether nothing inside of the frame would be taken for its end, or for another frame's start.
+fn can_be(yaml: &Frame, framing: &Framing, start: &[u8], end: &[u8], frame: &[u8], inside: &[u8]) -> bool {
+    let hidden = framing.hide(inside);
+    let first = |mark: &[u8], bytes: &[u8]| bytes.windows(mark.len().max(1)).position(|window| window == mark);
+    let ends = end.is_empty() || first(end, &[&hidden, end].concat()) == Some(hidden.len());
+    let begins = yaml.stuffing.is_none() || start.is_empty() || first(start, &hidden).is_none();
+    let carriage = end == b"\n" && inside.ends_with(b"\r");
+    let empty = inside.is_empty();
+    let fits = frame.len() <= framing.max() && framing.verify(frame).is_ok();
+    ends && begins && !carriage && !empty && fits && carries(yaml, inside)
 }
 
 /// Whether byte stuffing can hide all that must be.
 fn carries(yaml: &Frame, inside: &[u8]) -> bool {
     let Some(stuffing) = yaml.stuffing.as_ref().filter(|stuffing| !stuffing.pairs.is_empty()) else { return true };
-    let byte = |text: &String| mapper_serial::octets::parse(text).expect("the grammar was accepted")[0];
+    let byte = |text: &String| octets(text)[0];
     let marks = [yaml.start.as_ref(), yaml.end.as_ref(), Some(&stuffing.escape)];
     let meant: Vec<u8> = stuffing.pairs.values().map(byte).collect();
     let must: Vec<u8> = marks.into_iter().flatten().map(byte).collect();
@@ -188,8 +241,8 @@ fn frame(choices: &mut Choices<'_>) -> Frame {
     let mark = |choices: &mut Choices<'_>| choices.one(&MARKS).to_owned();
     let ending = choices.byte() % 4;
     Frame {
-        start: (choices.byte() % 4 != 0).then(|| mark(choices)),
-        end: (ending == 0 || choices.byte() % 16 == 0).then(|| mark(choices)),
+        start: (!choices.byte().is_multiple_of(4)).then(|| mark(choices)),
+        end: (ending == 0 || choices.byte().is_multiple_of(16)).then(|| mark(choices)),
         trailer: choices.maybe(|choices| choices.number(5)),
         length: (ending == 1).then(|| choices.number(40)),
         length_at: (ending == 2).then(|| LengthAt {
@@ -198,7 +251,8 @@ fn frame(choices: &mut Choices<'_>) -> Frame {
             order: choices.maybe(|choices| choices.one(&[Order::Abcd, Order::Dcba])),
             add: choices.maybe(|choices| choices.number(20)),
         }),
-        gap: (ending == 3 || choices.byte() % 4 == 0).then(|| mapper_values::Duration(Duration::from_millis(20))),
+        gap: (ending == 3 || choices.byte().is_multiple_of(4))
+            .then(|| mapper_values::Duration(Duration::from_millis(20))),
         stuffing: choices.maybe(|choices| {
             let escape = choices.one(&["\\x7d", "\\x10", "\\xdb", "\\x1b"]).to_owned();
             match choices.byte() % 3 {
@@ -215,7 +269,7 @@ fn frame(choices: &mut Choices<'_>) -> Frame {
             kind: choices.one(&CHECKS).to_owned(),
             form: choices.maybe(|choices| choices.one(&[Form::Binary, Form::Hex, Form::Decimal])),
             order: choices.maybe(|choices| choices.one(&[Order::Abcd, Order::Dcba])),
-            over: (choices.byte() % 8 == 0).then_some(Over::Hex),
+            over: choices.byte().is_multiple_of(8).then_some(Over::Hex),
             skip_start: choices.maybe(|choices| choices.number(4)),
             skip_end: choices.maybe(|choices| choices.number(4)),
             after: choices.maybe(|choices| choices.number(6)),

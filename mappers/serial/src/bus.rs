@@ -1,7 +1,14 @@
 //! The only I/O: one open line. It hands on the frames that come by themselves, and asks one question at a time. What came
 //! while it asked and was no answer is kept for [`Bus::idle`].
 
-use std::{collections::VecDeque, fmt, io, sync::Arc, time::Duration};
+mod readout;
+
+use std::{
+    collections::VecDeque,
+    fmt, io,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use mapper_api::{Bus, Error, ErrorKind, Result};
 use tokio::time::{Instant, sleep, timeout};
@@ -9,16 +16,13 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::{
     Serial,
     bind::{Device, Line, Step},
-    config::Language,
     frame::{Found, Framing},
-    language::{
-        Heard, Listener,
-        iec62056::{self, Readout},
-    },
+    language::Listener,
     octets::latin_1,
     report::{Brief, Report, count},
-    request::{Answer, Frame, Request, Said, Told, What},
-    wire::{Ear, Hears, Wire},
+    request::{Answer, Frame, Request, Said, What},
+    voice::Voice,
+    wire::{Ear, Wire},
 };
 
 /// Frames that came while something was asked, at most; the oldest go first.
@@ -32,6 +36,8 @@ const STALE: Duration = Duration::from_millis(100);
 /// How long a line may refuse to take bytes, besides the time that they need.
 pub(crate) const STUCK: Duration = Duration::from_secs(2);
 
+pub(crate) use readout::READOUT;
+
 /// An open line.
 pub struct SerialBus {
     line: Arc<Line>,
@@ -43,72 +49,6 @@ pub struct SerialBus {
     started: bool,
     /// Told when the line is gone: it is waited for then, rather than tried.
     gone: Box<dyn Fn() + Send + Sync>,
-}
-
-/// Who listens while nothing is asked.
-enum Voice {
-    /// Nobody: what comes is dropped.
-    None,
-    /// For frames of the grammar.
-    Frames(Box<Ear>),
-    /// For telegrams of a language.
-    Language(Box<Hearer>),
-}
-
-/// Listens for telegrams.
-struct Hearer {
-    listener: Listener,
-    /// When the last bytes came.
-    at: Instant,
-    /// Bytes came since it was last silent.
-    awake: bool,
-    /// What the silence told.
-    told: Option<Heard>,
-}
-
-/// No meter or receiver pauses for so long inside of a telegram.
-const PAUSE: Duration = Duration::from_secs(2);
-
-impl Hears for Hearer {
-    fn hear(&mut self, bytes: &[u8], at: Instant) {
-        self.listener.push(bytes);
-        (self.at, self.awake) = (at, true);
-    }
-
-    fn hush(&self) -> Option<Instant> {
-        self.awake.then(|| self.at + PAUSE)
-    }
-
-    fn hushed(&mut self) {
-        self.awake = false;
-        self.told = self.listener.silence();
-    }
-}
-
-impl Hears for Voice {
-    fn hear(&mut self, bytes: &[u8], at: Instant) {
-        match self {
-            Self::None => {}
-            Self::Frames(ear) => ear.hear(bytes, at),
-            Self::Language(hearer) => hearer.hear(bytes, at),
-        }
-    }
-
-    fn hush(&self) -> Option<Instant> {
-        match self {
-            Self::None => None,
-            Self::Frames(ear) => ear.hush(),
-            Self::Language(hearer) => hearer.hush(),
-        }
-    }
-
-    fn hushed(&mut self) {
-        match self {
-            Self::None => {}
-            Self::Frames(ear) => ear.hushed(),
-            Self::Language(hearer) => hearer.hushed(),
-        }
-    }
 }
 
 /// How an exchange without an answer ended.
@@ -155,46 +95,19 @@ impl SerialBus {
         report: Report,
         gone: impl Fn() + Send + Sync + 'static,
     ) -> Self {
-        // A meter that is asked says nothing by itself.
-        let listener = listener.filter(|_| line.language != Some(Language::Iec62056));
-        let voice = match (listener, &line.framing) {
-            (Some(listener), _) => {
-                Voice::Language(Box::new(Hearer { listener, at: Instant::now(), awake: false, told: None }))
-            }
-            (None, Some(framing)) => Voice::Frames(Box::new(Ear::new(framing.clone()))),
-            (None, None) => Voice::None,
-        };
+        let voice = Voice::new(&line, listener);
         Self { line, wire, voice, kept: VecDeque::new(), report, started: false, gone: Box::new(gone) }
     }
 
     /// The next frame of those that came already.
     fn next(&mut self) -> Option<Frame> {
-        loop {
-            match &mut self.voice {
-                Voice::None => return None,
-                Voice::Frames(ear) => match ear.next()? {
-                    Found::Frame(bytes) => {
-                        self.report.good();
-                        return Some(Frame::new(Said::Bytes(bytes), ear.at, &self.report.counts));
-                    }
-                    Found::Bad { bytes, why } => drop(self.report.bad(&bytes, &why, Instant::now().into())),
-                    Found::Skipped(bytes) => self.report.skipped(bytes),
-                },
-                Voice::Language(hearer) => match hearer.told.take().or_else(|| hearer.listener.next())? {
-                    Heard::Telegram(telegram) => {
-                        self.report.good();
-                        return Some(Frame::new(Said::Telegram(Box::new(telegram)), hearer.at, &self.report.counts));
-                    }
-                    Heard::Bad { bytes, why } => drop(self.report.bad(&bytes, &why, Instant::now().into())),
-                    Heard::Skipped(bytes) => self.report.skipped(bytes),
-                },
-            }
-        }
+        self.voice.next(&mut self.report)
     }
 
     fn keep(&mut self, frame: Frame) {
         if self.kept.len() == KEPT {
-            self.kept.pop_front();
+            // What became of it is counted once.
+            self.kept.pop_front().inspect(|oldest| oldest.understood.store(true, Relaxed));
             count(&self.report.counts.dropped, 1);
         }
         self.kept.push_back(frame);
@@ -349,45 +262,6 @@ impl SerialBus {
         Ok(Answer::Done)
     }
 
-    /// Does what the readout of a meter says. The rate is the line's own again at its next beginning.
-    async fn read_out(&mut self, request: &Request) -> Result<Answer> {
-        let no = |kind, why: String| Error::new(kind, format!("{request}: {why}"));
-        let mut readout =
-            Readout::new(&request.device.meter, self.line.settings.baud).map_err(|why| no(ErrorKind::Config, why))?;
-        self.quiet(request.device.quiet).await.map_err(|error| self.lost(request, &error))?;
-        let end = Instant::now() + READOUT;
-        loop {
-            if Instant::now() >= end {
-                return Err(no(ErrorKind::Timeout, format!("not done within {} s", READOUT.as_secs())));
-            }
-            let done = match readout.step() {
-                iec62056::Step::Send(bytes) => self.wire.send_all(&bytes, STUCK).await,
-                iec62056::Step::Baud(baud) => self.wire.set_baud(baud, STUCK).await,
-                iec62056::Step::Pause(pause) => {
-                    sleep(pause).await;
-                    Ok(())
-                }
-                iec62056::Step::Listen(pause) => {
-                    let heard = timeout(pause, self.wire.listen(&mut readout)).await;
-                    heard.unwrap_or_else(|_| {
-                        readout.silence();
-                        Ok(())
-                    })
-                }
-                iec62056::Step::Done(telegram) => {
-                    self.report.good();
-                    return Ok(Answer::Telegram(Box::new(Told(telegram))));
-                }
-                iec62056::Step::Silent(why) => return Err(no(ErrorKind::Timeout, why)),
-                iec62056::Step::Failed(why) => {
-                    count(&self.report.counts.bad_frames, 1);
-                    return Err(no(ErrorKind::BadData, why));
-                }
-            };
-            done.map_err(|error| self.lost(request, &error))?;
-        }
-    }
-
     /// A line that is gone is told of at once; a connection that ended may be made anew.
     fn lost(&self, what: &dyn fmt::Display, error: &io::Error) -> Error {
         if error.kind() != io::ErrorKind::UnexpectedEof || self.line.is_remote() {
@@ -399,20 +273,6 @@ impl SerialBus {
     }
 }
 
-impl Hears for Readout {
-    fn hear(&mut self, bytes: &[u8], _: Instant) {
-        Self::hear(self, bytes);
-    }
-
-    fn hush(&self) -> Option<Instant> {
-        None
-    }
-
-    fn hushed(&mut self) {}
-}
-
-/// No readout takes longer: 8 KiB at 1200 baud take 70 s.
-pub(crate) const READOUT: Duration = Duration::from_secs(100);
 /// No answer takes longer than this once it has begun.
 pub(crate) const LONGEST_ANSWER: Duration = Duration::from_secs(30);
 

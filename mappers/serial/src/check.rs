@@ -6,7 +6,7 @@ mod catalogue;
 use std::borrow::Cow;
 
 use crate::config::{self, Form, Order, Over};
-use catalogue::Algorithm;
+use catalogue::Counter;
 
 /// A mistake in YAML: the key inside the part that was read, and what would be accepted.
 pub type Mistake = (String, String);
@@ -23,9 +23,9 @@ pub struct Check {
     after: Option<usize>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Sum {
-    Crc(Algorithm),
+    Crc(Counter),
     Xor,
     Sum8,
     Sum16,
@@ -181,8 +181,8 @@ impl Check {
 
 impl Sum {
     fn named(name: &str) -> Result<Self, String> {
-        let plain = PLAIN.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, sum)| *sum);
-        plain.or_else(|| Algorithm::named(name).map(Self::Crc)).ok_or_else(|| {
+        let plain = PLAIN.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, sum)| sum.clone());
+        plain.or_else(|| Counter::named(name).map(Self::Crc)).ok_or_else(|| {
             let upper = name.to_ascii_uppercase();
             let mut near: Vec<_> = PLAIN.iter().map(|(name, _)| *name).chain(catalogue::names()).collect();
             let likeness = |known: &&str| strsim::jaro_winkler(&known.to_ascii_uppercase(), &upper);
@@ -196,18 +196,18 @@ impl Sum {
     }
 
     /// Bytes of the sum.
-    fn width(self) -> usize {
+    fn width(&self) -> usize {
         match self {
-            Self::Crc(algorithm) => algorithm.width(),
+            Self::Crc(counter) => counter.width(),
             Self::Xor | Self::Sum8 | Self::Lrc => 1,
             Self::Sum16 | Self::Fletcher16 => 2,
         }
     }
 
-    fn over(self, bytes: &[u8]) -> u32 {
+    fn over(&self, bytes: &[u8]) -> u32 {
         let total = || bytes.iter().fold(0_u32, |sum, byte| sum.wrapping_add(u32::from(*byte)));
         match self {
-            Self::Crc(algorithm) => algorithm.sum(bytes),
+            Self::Crc(counter) => counter.sum(bytes),
             Self::Xor => bytes.iter().fold(0, |sum, byte| sum ^ byte).into(),
             Self::Sum8 => total() & 0xff,
             Self::Sum16 => total() & 0xffff,

@@ -90,7 +90,15 @@ impl Framing {
     /// # Errors
     /// Both sums.
     pub fn verify(&self, frame: &[u8]) -> Result<(), String> {
-        self.check.as_ref().map_or(Ok(()), |check| check.verify(frame, self.behind_check(frame)))
+        let Some(check) = &self.check else { return Ok(()) };
+        let behind = self.behind_check(frame);
+        // What belongs to the start is no check.
+        match check.place(frame.len(), behind) {
+            Some(place) if place.start < self.start.len() => {
+                Err(format!("{} bytes are too short for start and check", frame.len()))
+            }
+            _ => check.verify(frame, behind),
+        }
     }
 
     /// Appends the check of what stands before, hidden as the frame hides bytes. For `{check}` in what is sent; what stands
@@ -140,6 +148,12 @@ impl Framing {
             }
             Ending::Length(_) | Ending::LengthAt { .. } | Ending::Gap => 0,
         }
+    }
+
+    /// The fewest bytes of a frame of which so many are no check.
+    fn least(&self, others: usize) -> usize {
+        let Some(check) = &self.check else { return others };
+        check.least(0).max(others + check.len() + check.after().unwrap_or(0))
     }
 
     /// How many bytes follow the check, where YAML does not say.

@@ -19,6 +19,7 @@ mod report;
 mod request;
 mod scan;
 mod template;
+mod voice;
 mod wire;
 
 use std::{

@@ -273,6 +273,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use mapper_api::{ByteOrder, DataType, Value};
+    use proptest::prelude::*;
 
     use super::{Filling, Template, text};
 
@@ -345,5 +346,26 @@ mod tests {
     fn conditions_take_parameters() {
         assert_eq!(text("x{address}y{", &parameters()).unwrap(), "x01y{");
         assert!(text("{nobody}", &parameters()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(template in ".*", value: f64, number: i64) {
+            for value in [Value::Float64(value), Value::Int(number), Value::Text(template.clone())] {
+                let data_type = if matches!(value, Value::Int(_)) { DataType::Int64 } else { DataType::Float64 };
+                let filling = Filling { value: &value, data_type, order: ByteOrder::Abcd, size: None };
+                if let Ok(template) = Template::new(&template, &parameters(), true, false) {
+                    let _ = template.fill(Some(filling), None);
+                }
+            }
+            let _ = text(&template, &parameters());
+        }
+
+        #[test]
+        fn a_number_is_as_wide_as_it_was_asked_for(number: i16, width in 6_usize..20) {
+            let bytes = filled(&format!("{{value:0{width}}}"), number, DataType::Int16).unwrap();
+            prop_assert_eq!(bytes.len(), width);
+            prop_assert_eq!(std::str::from_utf8(&bytes).unwrap().parse::<i16>().unwrap(), number);
+        }
     }
 }

@@ -11,7 +11,7 @@ use proptest::{
 
 #[test]
 fn any_grammar_holds_for_any_stream() {
-    let config = Config { cases: 4_000, failure_persistence: None, ..Config::default() };
+    let config = Config { cases: 1_500, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     // Rich in what grammars take for marks.
     let marks = b"$\x02\x03\r\n~BM\x10\x1b\x7d\xdb\xdc\xdd\x00\x05 7,{\"";

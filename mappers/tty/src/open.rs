@@ -89,7 +89,7 @@ struct Turn(PathBuf);
 impl Turn {
     fn take(path: &Path) -> Result<Self, String> {
         let free = OPENING.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned());
-        let hangs = "an earlier attempt to open it has not come back; unplug it and plug it in again";
+        let hangs = "an earlier attempt to open it is still under way; if that lasts, unplug it and plug it in again";
         free.then(|| Self(path.to_owned())).ok_or_else(|| hangs.to_owned())
     }
 }

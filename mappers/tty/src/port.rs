@@ -37,8 +37,6 @@ pub(crate) enum Way {
 /// A USB adapter gets its bytes up to two of USB's frames later than they were written.
 const USB: Duration = Duration::from_millis(2);
 
-/// What is said of a tty that vanished under an open file.
-const GONE: &str = "the serial line is gone; was it unplugged?";
 /// What is said of a connection that ended.
 const CLOSED: &str = "the other side closed the connection";
 
@@ -70,7 +68,7 @@ impl Port {
                 sleep_until(busy).await;
             }
             let queued = match &self.way {
-                Way::Tty(line) => line.bytes_to_write().map_err(|error| self.words(error.into()))?,
+                Way::Tty(line) => line.bytes_to_write().map_err(|error| tty::failed(&error))?,
                 Way::Tcp(_) | Way::Remote(_) => 0,
             };
             if queued == 0 {
@@ -110,7 +108,7 @@ impl Port {
             echo.forget();
         }
         match &mut self.way {
-            Way::Tty(line) => line.clear(ClearBuffer::Input).map_err(|error| self.words(error.into())),
+            Way::Tty(line) => line.clear(ClearBuffer::Input).map_err(|error| tty::failed(&error)),
             Way::Tcp(stream) => discard(stream),
             Way::Remote(remote) => remote.discard_input(),
         }
@@ -129,7 +127,7 @@ impl Port {
     }
 
     fn end(&self) -> io::Error {
-        if matches!(self.way, Way::Tty(_)) { io::Error::new(io::ErrorKind::UnexpectedEof, GONE) } else { closed() }
+        if matches!(self.way, Way::Tty(_)) { tty::gone() } else { closed() }
     }
 }
 
@@ -202,8 +200,11 @@ impl AsyncWrite for Port {
             echo.sent(&bytes[..written]);
         }
         if !port.character.is_zero() {
-            let begins = port.busy.map_or_else(|| Instant::now() + USB, |busy| busy.max(Instant::now() + USB));
-            port.busy = Some(begins + port.character * u32::try_from(written).unwrap_or(u32::MAX));
+            let soon = Instant::now() + USB;
+            port.busy = Some(
+                port.busy.map_or(soon, |busy| busy.max(soon))
+                    + port.character * u32::try_from(written).unwrap_or(u32::MAX),
+            );
         }
         Poll::Ready(Ok(written))
     }

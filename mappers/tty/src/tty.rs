@@ -1,4 +1,4 @@
-//! Opens a device file of this machine, for this program alone, and sets the line. Blocks; [`crate::open`] runs it aside.
+//! Opens a device file of this machine, for this program alone, and sets the line. Blocks; [`crate::open()`] runs it aside.
 //! tokio-serial moves the bytes. What it lacks is done first: it would not say who has the line, and it takes the kernel's
 //! exclusive mark off another program's line when that one's lock turns it away.
 
@@ -152,10 +152,23 @@ pub(crate) fn is_near(baud: u32, wanted: u32) -> bool {
     u64::from(baud.abs_diff(wanted)) * 100 <= u64::from(wanted) * 3
 }
 
+/// What is said of a tty that vanished under an open file.
+pub(crate) fn gone() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the serial line is gone; was it unplugged?")
+}
+
+/// An open line that does not do what it did is gone, unless it could not do just that.
+pub(crate) fn failed(error: &tokio_serial::Error) -> io::Error {
+    match error.kind() {
+        tokio_serial::ErrorKind::InvalidInput => io::Error::other(format!("its driver refuses that: {error}")),
+        _ => gone(),
+    }
+}
+
 /// Sets another rate on an open line.
 pub(crate) fn set_baud(line: &mut SerialStream, baud: u32) -> io::Result<()> {
-    line.set_baud_rate(baud)?;
-    let taken = line.baud_rate()?;
+    line.set_baud_rate(baud).map_err(|error| failed(&error))?;
+    let taken = line.baud_rate().map_err(|error| failed(&error))?;
     if is_near(taken, baud) {
         return Ok(());
     }
@@ -183,7 +196,35 @@ pub(crate) fn real(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use super::is_near;
+    use std::path::Path;
+
+    use mapper_modbus::sim::Pty;
+
+    use super::{check, is_near, open};
+    use crate::{
+        settings::{Flow, Parity, Settings},
+        system::System,
+    };
+
+    /// A pty takes eight bits and no parity whatever is asked for, and says so when it is asked.
+    #[tokio::test]
+    async fn what_a_driver_took_otherwise_is_named() {
+        let (pty, usual) = (Pty::open().unwrap(), Settings::default());
+        let take = |settings: &Settings| open(&System::default(), Path::new(pty.path()), settings).unwrap();
+        assert_eq!(check(&take(&usual), &usual), Ok(()));
+        let seven = Settings { data_bits: 7, ..usual };
+        let even = Settings { parity: Parity::Even, ..usual };
+        for (asked, wanted, part) in [
+            (seven, seven, "does not take the data bits of 9600 7N1"),
+            (even, even, "does not take the parity of 9600 8E1"),
+            (usual, Settings { stop_bits: 2, ..usual }, "the stop bits"),
+            (usual, Settings { flow: Flow::Hardware, ..usual }, "the flow control"),
+            (usual, Settings { baud: 19200, ..usual }, "does not take 19200 baud; the nearest it can is 9600"),
+        ] {
+            let message = check(&take(&asked), &wanted).unwrap_err();
+            assert!(message.contains(part), "{message}");
+        }
+    }
 
     #[test]
     fn rates_that_a_receiver_bears() {

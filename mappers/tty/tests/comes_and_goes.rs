@@ -9,10 +9,11 @@ use std::{
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     pin::pin,
+    process::Command,
     time::Duration,
 };
 
-use common::{Scratch, reason, soon, until};
+use common::{Running, Scratch, reason, soon, until};
 use mapper_modbus::sim::Pty;
 use mapper_tty::{Settings, System, Target, UsbId, Watch, appears};
 use tokio::{
@@ -165,6 +166,36 @@ async fn a_line_comes_back_under_its_name() {
         drop(pty);
         assert!(port.read(&mut bytes).await.is_err());
         fs::remove_dir_all(scratch.path().join("serial")).unwrap();
+    }
+}
+
+/// The same with lines of another program, which ends and is started again.
+#[tokio::test]
+async fn a_line_of_another_program_comes_back() {
+    let scratch = Scratch::new("socat");
+    let [near, far] = ["near", "far"].map(|name| scratch.path().join(name));
+    let [here, there] = [&near, &far].map(|link| Target::Path(link.to_str().unwrap().to_owned()));
+    let settings = Settings { baud: 115_200, ..Settings::default() };
+    for _ in 0..2 {
+        let mut coming = pin!(appears(&here));
+        assert!(timeout(QUIET, &mut coming).await.is_err());
+        let pty = |link: &Path| format!("PTY,raw,echo=0,link={}", link.display());
+        let socat = Running::spawn(Command::new("socat").args([pty(&near), pty(&far)]));
+        soon(async { tokio::try_join!(coming, appears(&there)) }).await.unwrap();
+        let mut one = mapper_tty::open(&here, &settings, WITHIN).await.unwrap();
+        let mut other = mapper_tty::open(&there, &settings, WITHIN).await.unwrap();
+        let mut bytes = [0; 4];
+        one.write_all(b"ping").await.unwrap();
+        soon(other.read_exact(&mut bytes)).await.unwrap();
+        other.write_all(b"pong").await.unwrap();
+        soon(one.read_exact(&mut bytes)).await.unwrap();
+        assert_eq!(&bytes, b"pong");
+        drop(socat);
+        let error = soon(one.read(&mut bytes)).await.unwrap_err();
+        assert_eq!(error.to_string(), "the serial line is gone; was it unplugged?");
+        // What was killed leaves its links behind.
+        fs::remove_file(&near).unwrap();
+        fs::remove_file(&far).unwrap();
     }
 }
 

@@ -1,32 +1,35 @@
 //! What the radio's tasks share: who listens, what was seen, which adapters and links there are. Short locks, no I/O.
 
+mod link_state;
+mod links;
+mod news;
+
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::{
-    sync::{Notify, Semaphore, mpsc, oneshot, watch},
+    sync::{Notify, Semaphore, oneshot, watch},
     task::AbortHandle,
     time::Instant,
 };
 
+pub use self::{link_state::LinkState, links::Slot};
 use super::{
-    RadioError, RadioErrorKind, Settings, Who,
+    RadioError, RadioErrorKind, Settings,
     agent::Agent,
-    best::best,
     bus::Calls,
     counts::Counters,
-    ear::{Ear, Heard},
-    facts::{AdapterFacts, DeviceFacts, Hci, Place, Signal},
+    ear::Ear,
+    facts::{Hci, Place},
     hub,
-    link::Notified,
-    seen::{Known, Seen},
+    seen::Seen,
     sessions::Sessions,
     slots::Slots,
     supervise::supervise,
-    taps::{Spots, Taps},
+    taps::Taps,
 };
 use crate::advert::Mac;
 
@@ -114,16 +117,6 @@ pub struct View {
     pub calling: bool,
 }
 
-/// How a link stands.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LinkState {
-    pub up: bool,
-    /// It was up before it was asked for.
-    pub inherited: bool,
-    pub resolved: bool,
-    pub lost: Option<RadioError>,
-}
-
 /// Whoever uses the radio holds one. The last one to go switches it off.
 #[derive(Debug)]
 pub struct User(pub Arc<Core>);
@@ -135,23 +128,6 @@ impl Drop for User {
         state.unused = (state.users == 0).then(Instant::now);
         drop(state);
         self.0.changed.notify_one();
-    }
-}
-
-/// A slot of an adapter. Dropped, it goes to the next one who waits.
-#[derive(Debug)]
-pub struct Slot {
-    core: Arc<Core>,
-    hci: Hci,
-    nth: u64,
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        if let Some(adapter) = self.core.state().adapters.get_mut(&self.hci).filter(|adapter| adapter.nth == self.nth) {
-            adapter.slots.release();
-        }
-        self.core.grant(self.hci);
     }
 }
 
@@ -291,120 +267,6 @@ impl Core {
         None
     }
 
-    // What BlueZ says.
-
-    /// A device came or changed; what of it is an advertisement goes to who listens.
-    pub fn device(self: &Arc<Self>, place: Place, facts: DeviceFacts, added: bool) {
-        let ended =
-            facts.connected == Some(false) && self.state().seen.known(place).is_some_and(|before| before.connected);
-        self.learn_device(place, facts, added);
-        if ended {
-            self.grant(place.hci);
-        }
-    }
-
-    fn learn_device(&self, place: Place, facts: DeviceFacts, added: bool) {
-        let now = Instant::now();
-        let mut state = self.state();
-        let state = &mut *state;
-        if let Some(link) = state.links.get(&place) {
-            link.send_if_modified(|link| link.learn(&facts));
-        }
-        let merged = state.seen.take(place, facts, added, now);
-        let (Some(merged), Some(adapter)) = (merged, state.adapters.get_mut(&place.hci)) else { return };
-        (adapter.heard, adapter.trouble) = (Some(now), None);
-        self.counters.adverts.add(1);
-        self.counters.echoes.add(u64::from(merged.echo));
-        let heard = Heard { advert: merged.advert, at: now, adapter: adapter.mac };
-        let dropped = state.ears.iter().map(|ear| ear.offer(&heard, merged.echo, place.mac)).sum();
-        self.counters.dropped.add(dropped);
-    }
-
-    pub fn device_gone(self: &Arc<Self>, place: Place) {
-        let mut state = self.state();
-        state.seen.remove(place);
-        state.lose(|other| other == place, "BlueZ removed the device");
-        drop(state);
-        self.grant(place.hci);
-    }
-
-    /// These are all the adapters and devices that BlueZ has: what it was not heard to remove is gone as well.
-    pub fn keep_only(self: &Arc<Self>, all: &[Signal]) {
-        let (mut adapters, mut places) = (HashSet::new(), HashSet::new());
-        for signal in all {
-            match signal {
-                Signal::Adapter { hci, .. } => _ = adapters.insert(*hci),
-                Signal::Device { place, .. } => _ = places.insert(*place),
-                _ => {}
-            }
-        }
-        let (gone, forgotten): (Vec<_>, Vec<_>) = {
-            let state = self.state();
-            let gone = state.adapters.keys().copied().filter(|hci| !adapters.contains(hci)).collect();
-            (gone, state.seen.places().filter(|place| !places.contains(place)).collect())
-        };
-        for hci in gone {
-            self.adapter_gone(hci);
-        }
-        for place in forgotten {
-            self.device_gone(place);
-        }
-    }
-
-    /// An adapter came or changed. Returns what its new task waits for, if it is new.
-    pub fn adapter(&self, hci: Hci, facts: &AdapterFacts) -> Option<Arc<Notify>> {
-        let mut state = self.state();
-        if let Some(adapter) = state.adapters.get_mut(&hci) {
-            adapter.powered = facts.powered.unwrap_or(adapter.powered);
-            adapter.discovering = facts.discovering.unwrap_or(adapter.discovering);
-            adapter.poke.notify_one();
-            if facts.powered == Some(false) {
-                state.lose(|place| place.hci == hci, "the adapter was switched off");
-            }
-            return None;
-        }
-        let poke = Arc::new(Notify::new());
-        let adapter = Adapter {
-            mac: facts.address?,
-            nth: state.plugged,
-            powered: facts.powered.unwrap_or_default(),
-            discovering: facts.discovering.unwrap_or_default(),
-            heard: None,
-            trouble: None,
-            left: None,
-            slots: Slots::new(self.settings.slots),
-            poke: Arc::clone(&poke),
-            task: None,
-        };
-        tracing::info!(adapter = %adapter.mac, %hci, "Bluetooth adapter");
-        state.plugged += 1;
-        state.adapters.insert(hci, adapter);
-        state.trouble = None;
-        Some(poke)
-    }
-
-    /// The task that owns an adapter. It ends with the adapter.
-    pub fn set_task(&self, hci: Hci, task: AbortHandle) {
-        if let Some(adapter) = self.state().adapters.get_mut(&hci) {
-            adapter.task = Some(task);
-        }
-    }
-
-    pub fn adapter_gone(&self, hci: Hci) {
-        let mut state = self.state();
-        if let Some(adapter) = state.adapters.remove(&hci) {
-            tracing::warn!(adapter = %adapter.mac, "the Bluetooth adapter is gone");
-        }
-        state.seen.remove_adapter(hci);
-        state.lose(|place| place.hci == hci, "the adapter is gone");
-    }
-
-    /// BlueZ is gone, and with it all that it knew.
-    pub fn clear(&self, reason: &str) {
-        self.state().clear(reason);
-        self.sessions.clear();
-    }
-
     pub fn set_calls(&self, calls: Calls) {
         self.state().calls = Some(calls);
     }
@@ -432,101 +294,6 @@ impl Core {
 
     pub fn forgotten(&self) -> u64 {
         self.state().seen.forgotten()
-    }
-
-    // Links.
-
-    /// Where to connect to this device; nothing while it is not in the air.
-    pub fn choose(&self, who: &Who, adapter: Option<Mac>) -> Option<Place> {
-        let state = self.state();
-        let candidates = state.seen.candidates(who, Instant::now()).into_iter().filter_map(|mut candidate| {
-            let its = state.adapters.get(&candidate.place.hci)?;
-            candidate.free = its.slots.is_free(state.foreign(candidate.place.hci), Instant::now());
-            adapter.is_none_or(|adapter| adapter == its.mac).then_some(candidate)
-        });
-        best(candidates)
-    }
-
-    pub fn known(&self, place: Place) -> Option<(Mac, Known)> {
-        let state = self.state();
-        Some((state.adapters.get(&place.hci)?.mac, state.seen.known(place)?))
-    }
-
-    /// Begins a link; there is one to a device at a time.
-    pub fn begin_link(&self, place: Place) -> Option<watch::Receiver<LinkState>> {
-        let mut state = self.state();
-        if state.links.contains_key(&place) {
-            return None;
-        }
-        let known = state.seen.known(place);
-        state.seen.call(place, Instant::now());
-        // Links outlive bluetoothd: the device may be connected already.
-        let (up, resolved) = known.map_or((false, false), |known| (known.connected, known.resolved));
-        let begin = LinkState { up, inherited: up, resolved, lost: None };
-        let (link, follow) = watch::channel(begin);
-        state.links.insert(place, link);
-        Some(follow)
-    }
-
-    /// What the device sends goes there, until its link ends.
-    pub fn tap(&self, place: Place, spots: Spots, send: mpsc::Sender<Notified>) {
-        self.state().taps.add(place, spots, send);
-    }
-
-    /// A characteristic has another value.
-    pub fn value(&self, place: Place, path: &str, value: Vec<u8>) {
-        let dropped = self.state().taps.give(place, path, value);
-        self.counters.dropped.add(u64::from(dropped));
-    }
-
-    pub fn end_link(&self, place: Place) {
-        let mut state = self.state();
-        state.links.remove(&place);
-        state.taps.remove(place);
-        drop(state);
-        self.freed.notify_waiters();
-    }
-
-    /// The link stands.
-    pub fn link_is_up(&self, place: Place) {
-        if let Some(link) = self.state().links.get(&place) {
-            link.send_modify(|link| (link.up, link.inherited) = (true, false));
-        }
-    }
-
-    /// Waits for a slot.
-    pub async fn slot(self: &Arc<Self>, hci: Hci, priority: u8) -> Result<Slot, RadioError> {
-        let gone = || RadioError::new(RadioErrorKind::NoRadio, "the adapter is gone");
-        let (grant, granted) = oneshot::channel();
-        self.state().adapters.get_mut(&hci).ok_or_else(gone)?.slots.ask(priority, grant);
-        self.grant(hci);
-        granted.await.map_err(|_| gone())
-    }
-
-    /// The controller refused one more link: what it can hold is known now.
-    pub fn learn_slots(&self, hci: Hci) {
-        let mut state = self.state();
-        let ours = state.links.iter().filter(|(place, link)| place.hci == hci && link.borrow().up).count();
-        let held = ours + state.foreign(hci);
-        if let Some(adapter) = state.adapters.get_mut(&hci) {
-            adapter.slots.learn(held, Instant::now());
-            tracing::warn!(adapter = %adapter.mac, links = held, "the Bluetooth adapter holds no more links than this");
-        }
-    }
-
-    fn grant(self: &Arc<Self>, hci: Hci) {
-        loop {
-            let (waiter, nth) = {
-                let mut state = self.state();
-                let foreign = state.foreign(hci);
-                let Some(adapter) = state.adapters.get_mut(&hci) else { return };
-                adapter.slots.strike(oneshot::Sender::is_closed);
-                let Some(waiter) = adapter.slots.grant(foreign, Instant::now()) else { return };
-                (waiter, adapter.nth)
-            };
-            // Whoever gave up just now gives it back at once: dropped outside the lock.
-            drop(waiter.send(Slot { core: Arc::clone(self), hci, nth }));
-        }
     }
 }
 
@@ -574,58 +341,5 @@ impl State {
         let there: Vec<_> = self.adapters.values().map(|adapter| adapter.mac.to_string()).collect();
         let message = format!("there is no Bluetooth adapter {adapter}, but {}", there.join(", "));
         Some(RadioError::new(RadioErrorKind::NoRadio, message))
-    }
-}
-
-impl LinkState {
-    fn lose(&mut self, message: &str) -> bool {
-        let first = self.lost.is_none();
-        if first {
-            self.lost = Some(RadioError::new(RadioErrorKind::Lost, message));
-        }
-        first
-    }
-
-    /// A loss counts only for a link that was up: the end of an earlier one may still be on its way.
-    fn learn(&mut self, facts: &DeviceFacts) -> bool {
-        let before = self.clone();
-        self.resolved = facts.resolved.unwrap_or(self.resolved);
-        match facts.connected {
-            Some(true) => (self.up, self.inherited) = (true, false),
-            Some(false) if self.inherited => (self.up, self.inherited) = (false, false),
-            Some(false) if self.up => {
-                self.lose("the link is lost: the device is gone or has hung up");
-            }
-            _ => {}
-        }
-        *self != before
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{DeviceFacts, LinkState};
-
-    #[test]
-    fn a_link_is_lost_once_it_was_its_own() {
-        let say = |connected| DeviceFacts { connected: Some(connected), ..DeviceFacts::default() };
-        let new = LinkState::default();
-        let inherited = LinkState { up: true, inherited: true, ..LinkState::default() };
-        for (begin, said, up, lost) in [
-            (&new, vec![], false, false),
-            (&new, vec![false], false, false),
-            (&new, vec![true], true, false),
-            (&new, vec![false, true, false], true, true),
-            (&inherited, vec![], true, false),
-            (&inherited, vec![false], false, false),
-            (&inherited, vec![false, true], true, false),
-            (&inherited, vec![false, true, false], true, true),
-        ] {
-            let mut link = begin.clone();
-            for connected in &said {
-                link.learn(&say(*connected));
-            }
-            assert_eq!((link.up, link.lost.is_some()), (up, lost), "{begin:?} {said:?}");
-        }
     }
 }

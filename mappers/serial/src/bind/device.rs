@@ -78,7 +78,7 @@ impl Device {
                 let ask = self.messages.get(*index).and_then(|talk| talk.ask.as_ref());
                 ask.map_or(NOTHING, |ask| self.exchange(ask.send.len(), Some((&ask.framing, ask.timeout))))
             }
-            What::Readout => Cost { wire: USUAL_READOUT, longest: READOUT + STUCK },
+            What::Readout => Cost { wire: USUAL_READOUT, longest: READOUT + 4 * STUCK },
             What::Write(point, bytes) => {
                 let confirmation = self.writes.get(point).and_then(|write| write.confirmation.as_ref());
                 self.exchange(bytes.len(), confirmation.map(|it| (&*it.framing, it.timeout)))
@@ -156,12 +156,15 @@ pub(super) fn notes(endpoint: &Endpoint, points: &[Point<Address>], device: &Dev
             }
         }
     }
-    if device.line.language == Some(Language::Iec62056) && endpoint.baud.is_some_and(|baud| baud != 300) {
-        note(
-            At::Endpoint,
-            "baud",
-            "IEC 62056-21 is signed on to at 300; the meter names the rate of its answer".into(),
-        );
+    if device.line.language == Some(Language::Iec62056) {
+        if endpoint.baud.is_some_and(|baud| baud != 300) {
+            let message = "a meter is signed on to at 300, and names the rate of its answer itself";
+            note(At::Endpoint, "baud", message.into());
+        }
+        if endpoint.tcp.is_some() {
+            let message = "cannot follow a meter that changes its rate, as most do; `rfc2217` can";
+            note(At::Endpoint, "tcp", message.into());
+        }
     }
     for (point, (spot, given)) in (0..).zip(spots.iter().zip(points)) {
         if !spot.readable && given.access.can_read() {

@@ -109,7 +109,8 @@ fn write(
     timeout: Duration,
     wrong: &mut impl FnMut(&str, String),
 ) -> Option<Write> {
-    let check = framing.is_some_and(|framing| framing.check().is_some());
+    // Of a frame that is wrong, that was told.
+    let check = framing.map_or(endpoint.frame.is_some(), |framing| framing.check().is_some());
     let send = Template::new(&given.send, &endpoint.parameters, true, check)
         .map_err(|message| wrong("write.send", message))
         .ok();

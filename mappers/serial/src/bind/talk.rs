@@ -109,7 +109,8 @@ pub(super) fn messages(
 /// The bytes of a text without a value.
 fn sent(endpoint: &Endpoint, framing: Option<&Arc<Framing>>, text: &str) -> Result<Vec<u8>, String> {
     let framing = framing.map(Arc::as_ref);
-    let check = framing.is_some_and(|framing| framing.check().is_some());
+    // Of a frame that is wrong, that was told.
+    let check = framing.map_or(endpoint.frame.is_some(), |framing| framing.check().is_some());
     Template::new(text, &endpoint.parameters, false, check)?.bytes(framing)
 }
 

@@ -147,8 +147,12 @@ fn what_is_right_and_may_not_be_meant_is_noted() {
         }
     }
     let tcp = json!({ "tcp": "h:1", "baud": 9600, "frame": { "end": "\\r" }, "messages": listened });
-    let notes = bound(&tcp, &[(&field, DataType::String, READ)]).unwrap_or_else(|e| panic!("{e:?}")).notes();
-    assert!(notes[0].message.contains("rfc2217"), "{notes:?}");
+    let meter = json!({ "tcp": "h:1", "language": "iec62056" });
+    let obis = json!({ "obis": "1.8.0" });
+    for (endpoint, address) in [(&tcp, &field), (&meter, &obis)] {
+        let notes = bound(endpoint, &[(address, DataType::String, READ)]).unwrap_or_else(|e| panic!("{e:?}")).notes();
+        assert!(notes[0].message.contains("rfc2217"), "{notes:?}");
+    }
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! The CRC algorithms of 8, 16 and 32 bits by the names of the catalogue of parametrised CRC algorithms
-//! (<https://reveng.sourceforge.io/crc-catalogue/all.htm>), and the other names that it lists for the common ones. Computed
-//! bit by bit: a table of 256 entries for each would weigh more than it saves on a serial line.
+//! (<https://reveng.sourceforge.io/crc-catalogue/all.htm>), and the other names that it lists for the common ones. The table of
+//! 256 entries that one takes is made when it is asked for: those of all would weigh 30 KiB in the program.
 
-use crc::{Crc, NoTable};
+use std::{fmt, sync::Arc};
+
+use crc::Crc;
 
 /// One algorithm of the catalogue.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Algorithm {
+enum Algorithm {
     Bits8(&'static crc::Algorithm<u8>),
     Bits16(&'static crc::Algorithm<u16>),
     Bits32(&'static crc::Algorithm<u32>),
@@ -14,28 +16,56 @@ pub(super) enum Algorithm {
 
 use Algorithm::{Bits8, Bits16, Bits32};
 
+/// An algorithm with its table, 1 KiB at most.
+#[derive(Clone)]
+pub(super) enum Counter {
+    Bits8(Arc<Crc<u8>>),
+    Bits16(Arc<Crc<u16>>),
+    Bits32(Arc<Crc<u32>>),
+}
+
 impl Algorithm {
-    /// By its name or another one that the catalogue lists; case does not matter.
-    pub(super) fn named(name: &str) -> Option<Self> {
+    fn named(name: &str) -> Option<Self> {
         let other = ALIASES.iter().find(|(alias, _)| alias.eq_ignore_ascii_case(name));
         let name = other.map_or(name, |(_, name)| name);
         CATALOGUE.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, algorithm)| *algorithm)
     }
+}
+
+impl Counter {
+    /// By its name or another one that the catalogue lists; case does not matter.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Algorithm::named(name).map(|algorithm| match algorithm {
+            Bits8(algorithm) => Self::Bits8(Arc::new(Crc::<u8>::new(algorithm))),
+            Bits16(algorithm) => Self::Bits16(Arc::new(Crc::<u16>::new(algorithm))),
+            Bits32(algorithm) => Self::Bits32(Arc::new(Crc::<u32>::new(algorithm))),
+        })
+    }
 
     /// Bytes of the sum.
-    pub(super) fn width(self) -> usize {
+    pub(super) fn width(&self) -> usize {
         match self {
-            Bits8(_) => 1,
-            Bits16(_) => 2,
-            Bits32(_) => 4,
+            Self::Bits8(_) => 1,
+            Self::Bits16(_) => 2,
+            Self::Bits32(_) => 4,
         }
     }
 
-    pub(super) fn sum(self, bytes: &[u8]) -> u32 {
+    pub(super) fn sum(&self, bytes: &[u8]) -> u32 {
         match self {
-            Bits8(algorithm) => Crc::<u8, NoTable>::new(algorithm).checksum(bytes).into(),
-            Bits16(algorithm) => Crc::<u16, NoTable>::new(algorithm).checksum(bytes).into(),
-            Bits32(algorithm) => Crc::<u32, NoTable>::new(algorithm).checksum(bytes),
+            Self::Bits8(crc) => crc.checksum(bytes).into(),
+            Self::Bits16(crc) => crc.checksum(bytes).into(),
+            Self::Bits32(crc) => crc.checksum(bytes),
+        }
+    }
+}
+
+impl fmt::Debug for Counter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bits8(crc) => crc.algorithm.fmt(f),
+            Self::Bits16(crc) => crc.algorithm.fmt(f),
+            Self::Bits32(crc) => crc.algorithm.fmt(f),
         }
     }
 }
@@ -145,7 +175,7 @@ const CATALOGUE: &[(&str, Algorithm)] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::{ALIASES, Algorithm, Bits8, Bits16, Bits32, CATALOGUE};
+    use super::{ALIASES, Bits8, Bits16, Bits32, CATALOGUE, Counter};
 
     #[test]
     fn every_algorithm_gives_the_check_value_of_the_catalogue() {
@@ -155,8 +185,8 @@ mod tests {
                 Bits16(algorithm) => u32::from(algorithm.check),
                 Bits32(algorithm) => algorithm.check,
             };
-            assert_eq!(Algorithm::named(name).unwrap().sum(b"123456789"), expected, "{name}");
-            assert!(name.starts_with(&format!("CRC-{}/", 8 * algorithm.width())), "{name}");
+            assert_eq!(Counter::named(name).unwrap().sum(b"123456789"), expected, "{name}");
+            assert!(name.starts_with(&format!("CRC-{}/", 8 * Counter::named(name).unwrap().width())), "{name}");
         }
         // Some of them as the catalogue prints them, apart from what the crate says.
         for (name, expected) in [
@@ -168,7 +198,7 @@ mod tests {
             ("CRC-32/ISO-HDLC", 0xcbf4_3926),
             ("CRC-16/CCITT-FALSE", 0x29b1),
         ] {
-            assert_eq!(Algorithm::named(name).unwrap().sum(b"123456789"), expected, "{name}");
+            assert_eq!(Counter::named(name).unwrap().sum(b"123456789"), expected, "{name}");
         }
     }
 
@@ -178,6 +208,6 @@ mod tests {
             assert!(CATALOGUE.iter().any(|(known, _)| known == name), "{alias}");
             assert!(!CATALOGUE.iter().any(|(known, _)| known == alias), "{alias}");
         }
-        assert!(Algorithm::named("CRC-16/NOBODY").is_none());
+        assert!(Counter::named("CRC-16/NOBODY").is_none());
     }
 }

@@ -1,14 +1,15 @@
 //! Frames out of a stream of bytes. After noise, a false start, a frame that is too long or one whose check is wrong the search
 //! goes on at the byte behind the place where that frame seemed to begin, so that a frame that begins inside is found.
 //!
-//! Where YAML names no `start`, a frame begins where the last one ended; with `length` or `lengthAt` then at each byte, until
-//! the check is right. The piece before the first end after opening may be half a frame: with a check it is tried, without
-//! one it is passed over, unless the line was silent before it.
+//! Where YAML names no `start`, a frame begins where the last one ended, so that noise may cost the frame that follows it, and
+//! with a `trailer` the next one too; with `length` or `lengthAt` it may begin at each byte, until the check is right. The
+//! piece before the first end after opening may be half a frame: with a check it is tried, without one it is passed over,
+//! unless the line was silent before it.
 //!
 //! Bounds. Memory: twice `max` (byte stuffing may double a frame) and what one `push` brings, and a copy of one bad frame.
 //! Work: each byte is searched once for `start` and once for `end`; inside of a frame that turned out to be none, frames are
-//! tried until [`LOOKS`] times its length was looked at, and then its bytes are passed over. Noise hardly costs more than two
-//! looks for each byte; only bytes made for it come to that bound.
+//! tried until [`LOOKS`] times its length was looked at, and then its bytes are passed over. Noise costs a few looks for each
+//! byte; only bytes made for it come to that bound, and only then may a frame among them be lost.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +20,7 @@ use super::{
 use crate::octets::Shown;
 
 /// How often, on average, each byte of a frame that is none may be looked at again.
-const LOOKS: usize = 256;
+pub(super) const LOOKS: usize = 64;
 
 /// How long a line must be silent after opening for what comes next to be a whole frame, where YAML says no `gap`. Devices
 /// that send a line in one go pause for less inside of it, even behind USB adapters and device servers.

@@ -169,8 +169,7 @@ impl Framing {
                     Order::Abcd => number.iter().fold(0, more),
                     Order::Dcba => number.iter().rev().fold(0, more),
                 };
-                let check = self.check.as_ref().map_or(0, |check| check.least(0));
-                let (least, length) = ((offset + size).max(check), number + add);
+                let (least, length) = (self.least(offset + size), number + add);
                 match usize::try_from(length).ok().filter(|length| (least..=self.max).contains(length)) {
                     Some(length) => Length::Known(length),
                     None => Length::Impossible(

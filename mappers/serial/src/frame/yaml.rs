@@ -80,7 +80,7 @@ impl Reader {
         match octets::parse(text) {
             Ok(bytes) if bytes.len() == 1 => return Some(bytes[0]),
             Ok(bytes) => {
-                self.mistake(key, format!("has {} bytes; one would be accepted, such as '\\x7d'", bytes.len()))
+                self.mistake(key, format!("has {} bytes; one would be accepted, such as '\\x7d'", bytes.len()));
             }
             Err(error) => self.mistake(key, error.to_string()),
         }
@@ -157,13 +157,11 @@ impl Reader {
             yaml.doubled.filter(|doubled| *doubled).map(|_| Some(Hiding::Doubled)),
         ];
         let mut given = hidings.into_iter().flatten();
-        match (given.next(), given.next()) {
-            (Some(hiding), None) => Some(Stuffing { escape: escape?, hiding: hiding? }),
-            _ => {
-                self.mistake("stuffing", "needs exactly one of `xor`, `pairs` and `doubled: true`");
-                None
-            }
+        if let (Some(hiding), None) = (given.next(), given.next()) {
+            return Some(Stuffing { escape: escape?, hiding: hiding? });
         }
+        self.mistake("stuffing", "needs exactly one of `xor`, `pairs` and `doubled: true`");
+        None
     }
 
     /// Keys that are right alone, but not together.
@@ -178,7 +176,7 @@ impl Reader {
                 }
             }
             Ending::Length(length) => {
-                let least = check.as_ref().map_or(0, |check| check.least(0)).max(start.len());
+                let least = framing.least(start.len());
                 if *length < least {
                     self.mistake("length", format!("is {length}, but start and check alone take {least} bytes"));
                 }

@@ -13,6 +13,19 @@ pub enum Cut {
     Bad(usize, String),
 }
 
+/// What is looked at of bytes of which a telegram has so many at most: what is found does not depend on how many have come.
+pub fn seen(bytes: &[u8], longest: usize) -> &[u8] {
+    &bytes[..bytes.len().min(longest + 1)]
+}
+
+/// More bytes are needed, unless there are more than a telegram has at most.
+pub fn more(seen: &[u8], longest: usize) -> Cut {
+    match seen.len() {
+        many if many > longest => Cut::Bad(longest, format!("no end within {longest} bytes")),
+        _ => Cut::More,
+    }
+}
+
 /// Where `pattern` first stands in `bytes`, at `from` or after it.
 pub fn find(bytes: &[u8], pattern: &[u8], from: usize) -> Option<usize> {
     bytes.get(from..)?.windows(pattern.len()).position(|window| window == pattern).map(|at| at + from)

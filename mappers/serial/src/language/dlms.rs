@@ -2,10 +2,11 @@
 //! Austria and Salzburg send them, or bare; in one piece, in segments, or by general block transfer; plain, or sealed as
 //! [`seal`] says.
 //!
-//! A value is read where its code stands before it. Meters that push a list without codes are not read, and neither is a meter
-//! asked: no association is made.
+//! A value is read where its code stands before it, and where it stands in a list that is known. No meter is asked: no
+//! association is made.
 
 mod axdr;
+mod lists;
 
 use crc::{CRC_16_IBM_SDLC, Crc};
 
@@ -112,8 +113,11 @@ impl Assembly {
         }
         check(&inner[..head + 2])?;
         let content = &inner[head + 2..inner.len() - 2];
-        let first = self.count == 0;
-        let content = if first { content.strip_prefix(&LINK).unwrap_or(content) } else { content };
+        // A telegram begins: what came of another one lost its end.
+        if let Some(content) = content.strip_prefix(&LINK) {
+            self.clear();
+            return self.segment(content, more);
+        }
         self.segment(content, more)
     }
 
@@ -125,10 +129,14 @@ impl Assembly {
         }
         // Control, address, then the segment's number with a bit for the last one, and two addresses of the transport.
         let [_, _, number, _, _, content @ ..] = inner else { return Err("an M-Bus frame without content".into()) };
-        if number & 0x0f != self.count & 0x0f {
-            return Err(format!("segment {} where {} is expected", number & 0x0f, self.count & 0x0f));
+        let (counted, last) = (number & 0x0f, number & 0x10 != 0);
+        if counted == 0 {
+            self.clear();
         }
-        self.segment(content, number & 0x10 == 0)
+        if counted != self.count % 16 {
+            return Err(format!("segment {counted} where {} is expected", self.count % 16));
+        }
+        self.segment(content, !last)
     }
 
     fn segment(&mut self, content: &[u8], more: bool) -> Result<Option<Vec<u8>>, String> {
@@ -148,6 +156,9 @@ impl Assembly {
     fn block(&mut self, message: &[u8]) -> Result<Option<Vec<u8>>, String> {
         let [_, control, high, low, _, _, rest @ ..] = message else { return Err("a block that breaks off".into()) };
         let number = u16::from_be_bytes([*high, *low]);
+        if number == 1 {
+            (self.blocks, self.block) = (Vec::new(), 0);
+        }
         if number != self.block + 1 {
             return Err(format!("block {number} where {} is expected", self.block + 1));
         }

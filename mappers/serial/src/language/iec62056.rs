@@ -10,6 +10,8 @@ use super::{Cut, Telegram, cut, dataset};
 
 /// No answer is longer.
 pub const LONGEST: usize = 8192;
+/// Bytes of an identification at most; the standard says 24.
+const IDENTIFICATION: usize = 64;
 /// Characters of an address at most (6.3.1).
 const ADDRESS: usize = 32;
 /// The longest that a meter takes before an answer, and between two characters, is 1.5 s (6.2); adapters add theirs.
@@ -215,22 +217,19 @@ pub fn cut(bytes: &[u8]) -> Cut {
     if start > 0 {
         return Cut::Noise(start);
     }
-    let Some(line) = cut::find(bytes, b"\n", 0) else {
-        return match bytes.len() {
-            0..=64 => Cut::More,
-            _ => Cut::Bad(1, "an identification without an end".into()),
-        };
+    let bytes = cut::seen(bytes, LONGEST);
+    let Some(line) = cut::find(cut::seen(bytes, IDENTIFICATION), b"\n", 0) else {
+        return cut::more(cut::seen(bytes, IDENTIFICATION), IDENTIFICATION);
     };
     let rest = &bytes[line + 1..];
     let end = match block(rest) {
-        Block::More if bytes.len() > LONGEST => return Cut::Bad(bytes.len(), format!("no end within {LONGEST} bytes")),
         Block::More => rest.len(),
         Block::Whole(end) | Block::Bad(end, _) => end,
     };
     // Another line that begins as one: this telegram lost its end.
     match (identification(&rest[..end]), block(rest)) {
         (Some(again), _) => Cut::Bad(line + 1 + again, "the telegram breaks off".into()),
-        (None, Block::More) => Cut::More,
+        (None, Block::More) => cut::more(bytes, LONGEST),
         (None, Block::Whole(end)) => Cut::Whole(line + 1 + end),
         (None, Block::Bad(end, why)) => Cut::Bad(line + 1 + end, why),
     }

@@ -67,6 +67,7 @@ impl Listener {
     /// [`Listener::next`] would; which goes on after it.
     pub fn silence(&mut self) -> Option<Heard> {
         self.silent = true;
+        self.assembly.clear();
         self.next()
     }
 

@@ -53,8 +53,8 @@ fn length(year: i64, month: i64) -> i64 {
     }
 }
 
-/// The moment of a P1 meter, `YYMMDDhhmmssX` (P1 Companion Standard 5.0.2, 6.4): X is S in summer and W in winter, of the time
-/// of Central Europe, where all these meters are.
+/// The moment of a P1 meter, `YYMMDDhhmmssX` (P1 Companion Standard 5.0.2, 6.4): X is S in summer and W in winter. The time is
+/// taken for Central Europe's; `docs/meters.md` says so, as the meters of Ireland and Lithuania write theirs alike.
 pub fn of_p1(text: &str) -> Option<String> {
     let (digits, ahead) = match text.as_bytes().last()? {
         b'S' => (&text[..text.len() - 1], 120),

@@ -21,13 +21,13 @@ pub fn cut(bytes: &[u8]) -> Cut {
         Some(0) => {}
         Some(noise) => return Cut::Noise(noise),
     }
+    let bytes = cut::seen(bytes, LONGEST);
     let end = cut::find(bytes, b"\n", 0);
     let again = cut::find(bytes, b"$", 1);
     match (end, again) {
         (end, Some(again)) if end.is_none_or(|end| again < end) => Cut::Bad(again, "the sentence breaks off".into()),
         (Some(end), _) => Cut::Whole(end + 1),
-        _ if bytes.len() > LONGEST => Cut::Bad(bytes.len(), format!("no end within {LONGEST} bytes")),
-        _ => Cut::More,
+        _ => cut::more(bytes, LONGEST),
     }
 }
 
@@ -36,7 +36,9 @@ pub fn cut(bytes: &[u8]) -> Cut {
 /// # Errors
 /// It does not prove itself.
 pub fn read(line: &[u8]) -> Result<Telegram, String> {
-    let text = str::from_utf8(line.trim_ascii()).map_err(|_| "bytes in a sentence that are no text")?;
+    let text =
+        str::from_utf8(line.trim_ascii()).ok().filter(|text| text.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+    let text = text.ok_or("bytes in a sentence that are no text")?;
     let text = text.strip_prefix('$').ok_or("a sentence that does not begin with $")?;
     let (content, sent) = text.rsplit_once('*').ok_or("a sentence without a check")?;
     let sent = match sent.len() {

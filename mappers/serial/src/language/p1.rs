@@ -28,13 +28,13 @@ pub fn cut(bytes: &[u8]) -> Cut {
 }
 
 fn cut_text(bytes: &[u8]) -> Cut {
+    let bytes = cut::seen(bytes, LONGEST);
     // Another line that begins so is another telegram: this one lost its end.
     let again = cut::find(bytes, b"\n/", 1).map(|at| at + 1);
     let Some(mark) = cut::find(bytes, b"\n!", 1).map(|at| at + 1) else {
         return match again {
             Some(again) => Cut::Bad(again, "the telegram breaks off".into()),
-            None if bytes.len() > LONGEST => Cut::Bad(bytes.len(), format!("no end within {LONGEST} bytes")),
-            None => Cut::More,
+            None => cut::more(bytes, LONGEST),
         };
     };
     if let Some(again) = again.filter(|again| *again < mark) {
@@ -44,7 +44,7 @@ fn cut_text(bytes: &[u8]) -> Cut {
     let tail = &bytes[mark + 1..bytes.len().min(mark + 8)];
     match tail.iter().position(|b| *b == b'\n') {
         Some(end) => Cut::Whole(mark + 1 + end + 1),
-        None if tail.len() < 7 => Cut::More,
+        None if tail.len() < 7 => cut::more(bytes, LONGEST),
         None => Cut::Bad(mark + 1, "the line after `!` does not end".into()),
     }
 }

@@ -149,6 +149,9 @@ impl Sealed<'_> {
             .try_into()
             .expect("eight bytes and four are twelve");
         if self.security & CHECKED == 0 {
+            if keys.authentication.is_some() {
+                return Err("the telegram has no check, and `authenticationKey` is given to look at one".into());
+            }
             return Ok((stream(key, nonce, self.content), false));
         }
         let (sealed, check) =

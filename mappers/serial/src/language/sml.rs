@@ -31,6 +31,7 @@ pub fn cut(bytes: &[u8]) -> Cut {
         0 => {}
         noise => return Cut::Noise(noise),
     }
+    let bytes = cut::seen(bytes, LONGEST);
     let mut at = START.len();
     while let Some(escape) = cut::find(bytes, &ESCAPE, at) {
         match bytes.get(escape + 4..escape + 8) {
@@ -43,10 +44,7 @@ pub fn cut(bytes: &[u8]) -> Cut {
             Some(_) => return Cut::Bad(escape + 4, "an escape that means nothing".into()),
         }
     }
-    match bytes.len() {
-        0..=LONGEST => Cut::More,
-        many => Cut::Bad(many, format!("no end within {LONGEST} bytes")),
-    }
+    cut::more(bytes, LONGEST)
 }
 
 /// What a file says, from its first byte to the last of its CRC.

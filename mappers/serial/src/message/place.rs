@@ -57,7 +57,7 @@ impl Place {
             wrong("stable", format!("needs `stable` of message {name}: what stands where when a value has settled"));
         }
         let expect = Condition::all(message, "expect", &address.expect, &BTreeMap::new(), &mut mistakes);
-        let units = units(address, &reading, whence.as_ref(), &expect, &mut mistakes);
+        let units = units(address, reading, whence.as_ref(), &expect, &mut mistakes);
         match whence {
             Some(whence) if mistakes.is_empty() => Ok(Self { whence, reading, expect, units, stable }),
             _ => Err(mistakes),
@@ -156,7 +156,7 @@ fn whence(point: &Point<Address>, message: &Message) -> Result<Whence, (&'static
 /// The condition that is about a unit, and the factors of other units.
 fn units(
     address: &Address,
-    reading: &Reading,
+    reading: Reading,
     whence: Option<&Whence>,
     expect: &[Condition],
     mistakes: &mut Vec<Mistake>,

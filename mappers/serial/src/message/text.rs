@@ -24,7 +24,7 @@ const POWERS: i16 = 330;
 
 impl Reading {
     /// The value of a text of one character for each byte, converted by the factor.
-    pub(super) fn text(&self, text: &str, factor: Option<&Number>) -> Result<Value, Refusal> {
+    pub(super) fn text(self, text: &str, factor: Option<&Number>) -> Result<Value, Refusal> {
         let bytes = || text.chars().filter_map(|c| u8::try_from(c).ok()).collect::<Vec<u8>>();
         match self.data_type {
             DataType::String => {
@@ -55,7 +55,7 @@ impl Reading {
     }
 
     /// The value of JSON, converted by the factor.
-    pub(super) fn json(&self, json: &serde_json::Value, factor: Option<&Number>) -> Result<Value, Refusal> {
+    pub(super) fn json(self, json: &serde_json::Value, factor: Option<&Number>) -> Result<Value, Refusal> {
         match (json, self.data_type) {
             (serde_json::Value::Null, _) => Err(Refusal::not_available("the JSON says null").with_raw("null")),
             (serde_json::Value::String(text), DataType::String) => Ok(Value::Text(text.clone())),
@@ -66,7 +66,7 @@ impl Reading {
             (serde_json::Value::Bool(truth), DataType::Bool) => Ok(Value::Bool(*truth)),
             (other, DataType::String) => Ok(Value::Text(other.to_string())),
             (serde_json::Value::Number(number), data_type) if data_type.is_number() || data_type == DataType::Bool => {
-                Self { base: Base::Decimal, ..*self }.text(&number.to_string(), factor)
+                Self { base: Base::Decimal, ..self }.text(&number.to_string(), factor)
             }
             (other, data_type) => {
                 let shown: String = other.to_string().chars().take(64).collect();
@@ -75,7 +75,7 @@ impl Reading {
         }
     }
 
-    fn number(&self, number: Number, factor: Option<&Number>) -> Result<Value, Refusal> {
+    fn number(self, number: Number, factor: Option<&Number>) -> Result<Value, Refusal> {
         let number = match factor {
             None => number,
             Some(factor) => number
@@ -93,8 +93,8 @@ impl Reading {
     }
 
     /// Hexadecimal digits are the bytes of the type in its order. Fewer of them are a number without its leading zeros.
-    fn hexadecimal(&self, text: &str) -> Result<Value, Refusal> {
-        let Self { data_type, order, size, .. } = *self;
+    fn hexadecimal(self, text: &str) -> Result<Value, Refusal> {
+        let Self { data_type, order, size, .. } = self;
         let refuse = || none(text, "is no hexadecimal number");
         let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
         if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {

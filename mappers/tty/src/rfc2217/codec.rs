@@ -157,7 +157,39 @@ pub(crate) fn reply(event: &Event, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::any, sample::select, strategy::Strategy};
+
     use super::{Decoder, Event, LONGEST, command, escape, greeting, reply};
+
+    /// Bytes that telnet gives a meaning to, more often than by chance.
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        let telling = select(vec![0, 44, 101, 108, 240, 250, 251, 252, 253, 254, 255, 255]);
+        vec(proptest::prop_oneof![telling, any::<u8>()], 0..300)
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn a_stream_says_the_same_however_it_is_cut(bytes in bytes(), cut in 1_usize..20) {
+            let whole = decode(&[&bytes]);
+            proptest::prop_assert!(whole.0.len() <= bytes.len());
+            proptest::prop_assert_eq!(decode(&bytes.chunks(cut).collect::<Vec<_>>()), whole);
+        }
+
+        #[test]
+        fn what_stands_behind_anything_is_found_again(before in bytes(), data in vec(any::<u8>(), 0..50)) {
+            let (mut decoder, mut out, mut events) = (Decoder::new(), Vec::new(), Vec::new());
+            decoder.feed(&before, &mut out, &mut events);
+            // However far it got, the end of a subnegotiation brings it back to data.
+            decoder.feed(&[0, 0xff, 240, 0xff, 240], &mut out, &mut events);
+            out.clear();
+            let mut sent = Vec::new();
+            escape(&data, &mut sent);
+            decoder.feed(&sent, &mut out, &mut events);
+            proptest::prop_assert_eq!(out, data);
+        }
+    }
 
     fn decode(parts: &[&[u8]]) -> (Vec<u8>, Vec<Event>) {
         let (mut decoder, mut data, mut events) = (Decoder::new(), Vec::new(), Vec::new());

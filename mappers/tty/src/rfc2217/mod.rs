@@ -71,6 +71,8 @@ impl Remote {
     /// Waits until the server takes part.
     pub async fn agree(&mut self) -> io::Result<()> {
         while self.agreed.is_none() {
+            // Whatever comes before that is no line's.
+            self.inbound.clear();
             poll_fn(|cx| self.poll_more(cx)).await?;
         }
         if self.agreed == Some(false) {

@@ -3,11 +3,12 @@
 
 use std::borrow::Cow;
 
+use super::lists;
 use crate::language::{Content, Datum, MOST, Name, Number, Obis, moment::Moment, unit};
 
 /// One part. A group is followed by its parts.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Item<'a> {
+pub enum Item<'a> {
     Group(usize),
     Nothing,
     Bool(bool),
@@ -66,7 +67,7 @@ impl<'a> Reader<'a> {
             items.push(item);
         }
         match self.0.len() {
-            0 => named(&items),
+            0 => lists::read(&items).or_else(|| lists::self_described(&items)).map_or_else(|| named(&items), Ok),
             left => Err(format!("{left} bytes after the end of the data")),
         }
     }
@@ -118,6 +119,11 @@ fn named(items: &[Item]) -> Result<Vec<Datum>, String> {
     let mut data = Vec::new();
     let mut rest = items;
     while let Some((first, after)) = rest.split_first() {
+        // What is said there of a code is not its value.
+        if lists::defined(rest).is_some() {
+            rest = &rest[5..];
+            continue;
+        }
         rest = after;
         let Item::Octets(code @ [_, _, _, _, _, 255]) = *first else { continue };
         let code = Obis::from_bytes(code.try_into().expect("six bytes"));
@@ -128,17 +134,12 @@ fn named(items: &[Item]) -> Result<Vec<Datum>, String> {
         if let [Item::Group(2), Item::Small(scaler), Item::Enum(code), left @ ..] = rest {
             (exponent, unit, rest) = (i16::from(*scaler), unit::name(*code), left);
         }
-        let content = match *value {
-            Item::Number(Number { digits, exponent: own }) => {
+        let Some(content) = content(code, value) else { continue };
+        let content = match content {
+            Content::Number(Number { digits, exponent: own }) => {
                 Content::Number(Number { digits, exponent: own + exponent })
             }
-            Item::Small(digits) => Content::Number(Number { digits: digits.into(), exponent }),
-            Item::Enum(value) => Content::Number(Number::whole(value)),
-            Item::Bool(value) => Content::Bool(value),
-            Item::Time(time) => moment(time),
-            Item::Octets(time) if time.len() == 12 && (code.c, code.d) == (1, 0) => moment(time),
-            Item::Octets(bytes) | Item::Text(bytes) => Content::Bytes(bytes.to_vec()),
-            Item::Nothing | Item::Group(_) => continue,
+            other => other,
         };
         data.push(Datum { name: Name::Obis(code), index: 0, content, unit: unit.map(Cow::Borrowed) });
         if data.len() > MOST {
@@ -146,6 +147,20 @@ fn named(items: &[Item]) -> Result<Vec<Datum>, String> {
         }
     }
     Ok(data)
+}
+
+/// The value of a part that is one.
+pub fn content(code: Obis, value: &Item) -> Option<Content> {
+    Some(match *value {
+        Item::Number(number) => Content::Number(number),
+        Item::Small(digits) => Content::Number(Number::whole(digits)),
+        Item::Enum(value) => Content::Number(Number::whole(value)),
+        Item::Bool(value) => Content::Bool(value),
+        Item::Time(time) => moment(time),
+        Item::Octets(time) if time.len() == 12 && (code.c, code.d) == (1, 0) => moment(time),
+        Item::Octets(bytes) | Item::Text(bytes) => Content::Bytes(bytes.to_vec()),
+        Item::Nothing | Item::Group(_) => return None,
+    })
 }
 
 /// A date and time of twelve bytes (Blue Book, 4.1.6.1): year, month, day, day of the week, hour, minute, second, hundredths,

@@ -21,7 +21,7 @@ fn read(meter: &str) -> Vec<String> {
     }
 }
 
-/// The values are those that dlms_parser expects of the same bytes.
+/// The values of those that dlms_parser reads are what it expects of the same bytes.
 #[test]
 fn meters_say_their_counts_and_power() {
     for (meter, count, says) in [
@@ -46,6 +46,18 @@ fn meters_say_their_counts_and_power() {
         ),
         ("omnipower", 32, &["1-1:1.8.0[0]=6307498", "1-1:61.8.0[0]=2687644", "0-1:1.0.0[0]=2026-03-12T15:24:30"]),
         ("e450", 16, &["1-0:1.8.0[0]=12048950", "1-0:1.7.0[0]=545", "1-0:4.7.0[0]=379"]),
+        ("kaifa-1", 1, &["1-0:1.7.0[0]=1320 W"]),
+        (
+            "kaifa-2",
+            13,
+            &["1-0:1.7.0[0]=948 W", "1-0:31.7.0[0]=1.416 A", "1-0:72.7.0[0]=238.9 V", "0-0:96.1.7[0]=MA304H3E"],
+        ),
+        ("am550-vienna", 9, &["0-0:1.0.0[0]=2021-04-25T19:05:42Z", "1-0:1.8.0[0]=3448196 Wh", "1-0:1.7.0[0]=125 W"]),
+        (
+            "e450-cyprus",
+            20,
+            &["1-0:21.7.0[0]=73", "1-0:1.7.0[0]=187", "1-0:14.7.0[0]=50", "0-0:1.0.0[0]=2026-06-08T18:46:04"],
+        ),
         ("netz-noe", 11, &["1-0:1.8.0[0]=12937 Wh", "1-0:32.7.0[0]=233.7 V", "1-0:13.7.0[0]=1.000"]),
     ] {
         let data = read(meter);
@@ -89,6 +101,25 @@ fn no_changed_byte_and_no_lost_frame_gives_a_value() {
         let heard = samples::hear(&mut listener("none"), &rest, 4096);
         assert!(heard.iter().all(|heard| !matches!(heard, Heard::Telegram(_))), "{lost:?}: {heard:?}");
     }
+}
+
+#[test]
+fn a_telegram_is_found_after_one_that_lost_its_end() {
+    for (meter, first) in [("iskra-am550", 166), ("e450", 141), ("netz-noe", 256)] {
+        let frames = samples::named(FRAMES, meter);
+        let heard = samples::hear(&mut listener(meter), &[&frames[..first], &frames].concat(), 77);
+        assert!(matches!(heard.last(), Some(Heard::Telegram(_))), "{meter}: {heard:?}");
+    }
+}
+
+#[test]
+fn a_telegram_without_a_check_is_refused_where_there_is_a_key_for_it() {
+    let keys = Keys {
+        encryption: Some(Key(samples::named(FRAMES, "netz-noe-key").try_into().unwrap())),
+        authentication: Key::parse("000102030405060708090a0b0c0d0e0f"),
+    };
+    let heard = samples::hear(&mut Listener::new(Language::Dlms, keys), &samples::named(FRAMES, "netz-noe"), 4096);
+    assert!(matches!(&heard[0], Heard::Bad { why, .. } if why.contains("has no check")), "{heard:?}");
 }
 
 #[test]

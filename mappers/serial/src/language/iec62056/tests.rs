@@ -43,7 +43,7 @@ fn a_meter_of_mode_c_is_read() {
     let listen = Step::Listen(Duration::from_secs(2));
     assert_eq!(steps(&mut readout), [Step::Baud(300), Step::Send(b"/?!\r\n".to_vec()), listen.clone()]);
     readout.hear(&head[..7]);
-    assert_eq!(steps(&mut readout), [listen.clone()]);
+    assert_eq!(steps(&mut readout), std::slice::from_ref(&listen));
     readout.hear(&head[7..]);
     let acknowledged = [
         Step::Pause(Duration::from_millis(220)),

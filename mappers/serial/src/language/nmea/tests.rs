@@ -116,6 +116,18 @@ fn what_does_not_prove_itself_is_refused() {
     }
 }
 
+#[test]
+fn no_changed_byte_gives_another_value() {
+    let line = b"$GPHDT,274.07,T*03\r\n";
+    for (at, bit) in (0..line.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+        let mut changed = line.to_vec();
+        changed[at] ^= 1 << bit;
+        let heard = samples::hear(&mut Listener::new(Language::Nmea, Keys::default()), &changed, 4096);
+        let other = |heard: &Heard| matches!(heard, Heard::Telegram(telegram) if samples::written(telegram) != ["heading[0]=274.07 °"]);
+        assert!(!heard.iter().any(other), "{at} {bit}: {heard:?}");
+    }
+}
+
 fn checked(content: &str) -> Vec<u8> {
     format!("${content}*{:02X}\r\n", content.bytes().fold(0, |sum, byte| sum ^ byte)).into_bytes()
 }

@@ -45,6 +45,18 @@ const T210: &str = "/EST5\\253710000_A\r\n\r\n1-3:0.2.8(50)\r\n0-0:1.0.0(2210061
     1-0:3.8.1(000000000*varh)\r\n1-0:3.8.2(000000747*varh)\r\n1-0:3.7.0(000000000*var)\r\n1-0:4.8.0(003897726*varh)\r\n\
     1-0:4.8.1(002692848*varh)\r\n1-0:4.8.2(001204878*varh)\r\n1-0:4.7.0(000000166*var)\r\n!7EF9\r\n";
 
+/// A Sagemcom of Flanders, as the reader of one logged it in July 2023.
+const FLUVIUS: &str = include_str!("../samples/p1-fluvius.txt");
+
+/// A Sagemcom of E.ON in Sweden, as the reader of one logged it in August 2021.
+const SWEDEN: &str = include_str!("../samples/p1-sweden.txt");
+
+/// An EasyMeter Q3D, a German meter that sends the same text by itself, from dsmr_parser's tests as well; the last line is of
+/// the gateway that it was read through.
+const EASY: &str = "/ESY5Q3DA1004 V3.04\r\n\r\n1-0:0.0.0*255(1336001560)\r\n1-0:1.8.0*255(00032549.5061662*kWh)\r\n\
+    1-0:21.7.0*255(000557.29*W)\r\n1-0:41.7.0*255(000521.62*W)\r\n1-0:61.7.0*255(000609.30*W)\r\n\
+    1-0:1.7.0*255(001688.21*W)\r\n1-0:96.5.5*255(80)\r\n0-0:96.1.255*255(1ESY1336001560)\r\n!\r\n  25818685\r\n";
+
 const SEALED: &str = include_str!("../samples/p1-sealed.txt");
 
 fn key(name: &str) -> Key {
@@ -94,6 +106,28 @@ fn telegrams_of_all_versions_are_read() {
     );
     says(&read(V5.as_bytes()).unwrap().0, &["1-0:32.7.0[0]=0230.0 V", "0-1:24.2.1[1]=00000.107 m3", "0-2:96.1.0[0]="]);
     says(&read(T210.as_bytes()).unwrap().0, &["1-0:1.8.0[0]=006545766 Wh", "1-0:4.7.0[0]=000000166 var"]);
+}
+
+#[test]
+fn telegrams_of_other_countries_are_read() {
+    for (telegram, data) in [
+        (
+            FLUVIUS,
+            &[
+                "1-0:1.6.0[0]=230622200000S",
+                "1-0:1.6.0[1]=06.235 kW",
+                "0-0:98.1.0[8]=06.748 kW",
+                "1-0:32.7.0[0]=236.9 V",
+            ][..],
+        ),
+        (SWEDEN, &["1-0:2.8.0[0]=00000533.758 kWh", "1-0:64.7.0[0]=0000.000 kvar", "1-0:31.7.0[0]=000.5 A"]),
+        (EASY, &["1-0:1.8.0[0]=00032549.5061662 kWh", "1-0:1.7.0[0]=001688.21 W"]),
+    ] {
+        let line = telegram.replace("\r\n", "\n").replace('\n', "\r\n");
+        let heard = heard(&mut Listener::new(Language::P1, Keys::default()), line.as_bytes());
+        let Heard::Telegram(telegram) = &heard[0] else { panic!("{heard:?}") };
+        says(telegram, data);
+    }
 }
 
 #[test]
