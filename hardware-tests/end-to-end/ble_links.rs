@@ -120,7 +120,8 @@ async fn a_device_that_falls_mute_is_stale_though_bluez_says_connected() {
 #[tokio::test]
 async fn a_device_that_bluez_forgot_between_two_links_is_found_again() {
     let vm = Vm::start(2, 1).unwrap();
-    // As BlueZ is by itself: it forgets after half a minute who is neither linked nor heard.
+    // As BlueZ is by itself: it forgets after half a minute whom it does not hear, but for those that it was asked to
+    // connect to, which it keeps until somebody removes them.
     vm.guest("sed -i /TemporaryTimeout/d /etc/bluetooth/main.conf").unwrap();
     vm.kill_bluetoothd().unwrap();
     vm.start_bluetoothd().unwrap();
@@ -134,13 +135,19 @@ async fn a_device_that_bluez_forgot_between_two_links_is_found_again() {
         site.reads(name, property, serde_json::Value::is_number).await;
     }
     (0..2).for_each(|number| drop(vm.air(&format!("vanish {number}")).unwrap()));
-    let objects = "dbus-send --bus=unix:path=/run/dbus/system_bus_socket --print-reply --dest=org.bluez / \
-                   org.freedesktop.DBus.ObjectManager.GetManagedObjects";
-    until_at_most(Duration::from_secs(240), "BlueZ to forget them", async || {
-        let known = vm.guest(&format!("{objects} | grep -c dev_C0_DE_00_00_00")).unwrap();
-        (known.trim() == "0").then_some(())
-    })
-    .await;
+    let bluez = "dbus-send --bus=unix:path=/run/dbus/system_bus_socket --print-reply --dest=org.bluez";
+    let forgotten = async |device: &str| {
+        let objects = format!("{bluez} / org.freedesktop.DBus.ObjectManager.GetManagedObjects");
+        until_at_most(Duration::from_secs(240), &format!("BlueZ to forget {device}"), async || {
+            let known = vm.guest(&format!("{objects} | grep -c {device}")).unwrap();
+            (known.trim() == "0").then_some(())
+        })
+        .await;
+    };
+    forgotten("dev_C0_DE_00_00_00_01").await;
+    let remove = "/org/bluez/hci0 org.bluez.Adapter1.RemoveDevice objpath:/org/bluez/hci0/dev_C0_DE_00_00_00_00";
+    vm.guest(&format!("{bluez} {remove}")).unwrap();
+    forgotten("dev_C0_DE_00_00_00_00").await;
     assert!(["bus", "unreachable", "timeout"].contains(&site.offline("linked").await.as_str()));
     (0..2).for_each(|number| drop(vm.air(&format!("return {number}")).unwrap()));
     for (name, property) in all {

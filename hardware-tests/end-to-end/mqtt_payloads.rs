@@ -185,6 +185,42 @@ async fn a_gateway_publishes_the_examples() {
     }
 }
 
+/// A raw value that means that there is none, a text instead of a number that does, and one that does not.
+#[tokio::test]
+async fn a_value_that_means_none_is_not_available() {
+    let shape = |invalid: &[mapper_api::Value], data_type| Shape::default().with_invalid(invalid, data_type).unwrap();
+    let mut probe = property("probe", DataType::Int16);
+    probe.shape = shape(&["0x8000".into()], DataType::Int16);
+    let mut weight = property("weight", DataType::Float64);
+    weight.shape = shape(&["----".into()], DataType::Float64);
+    let broker = Broker::start("");
+    let subscriber = Subscriber::new(Version::V5, broker.port, "fieldgate/#").await;
+    let gateway = Gateway::start(Options { broker: broker.url(), ..Options::default() });
+    let lane = gateway.put(Arc::new(device("boiler-7", vec![probe, weight])));
+    gateway.connected(1).await;
+    let instead = |text: &str| Decoded { point: 1, result: Err(Refusal::bad_data("no number").with_raw(text)) };
+    lane.answered(moment("04.512"), &[good(0, i16::MIN), instead("----")]);
+    lane.answered(moment("05.512"), &[good(0, 215_i16), instead("E-01")]);
+    let bad = |reason: &str, detail: &str| json!({ "reason": reason, "detail": detail });
+    subscriber.last("/readings", |j| j["seq"] == 2).await;
+    let expected = [
+        json!({
+            "values": { "probe": null, "weight": null },
+            "bad": { "probe": bad("notAvailable", "-32768"), "weight": bad("notAvailable", "----") },
+        }),
+        json!({ "values": { "probe": 215, "weight": null }, "bad": { "weight": bad("badData", "no number") } }),
+    ];
+    let heard = subscriber.on("/readings");
+    assert_eq!(heard.len(), expected.len());
+    for (heard, expected) in heard.iter().zip(expected) {
+        let said = heard.json();
+        fits("readings", &said);
+        assert_eq!((&said["values"], &said["bad"]), (&expected["values"], &expected["bad"]));
+    }
+    let state = subscriber.last("boiler-7/state", |j| j["properties"]["probe"]["quality"] == "good").await.json();
+    fits("state", &state);
+}
+
 #[test]
 fn the_functions_give_the_examples() {
     let boot = "01K9ZQ6T3M";

@@ -64,7 +64,7 @@ impl Watch {
             found: points.collect(),
             offline: AtomicU64::new(offline.map_or(NONE, hash)),
             answers: AtomicBool::new(offline.is_none()),
-            words: Mutex::new(Told::first(&words)),
+            words: Mutex::new(Told::first(words)),
         }
     }
 
@@ -131,7 +131,7 @@ impl Watch {
         }
         touched |= silent && self.answers.swap(false, Relaxed);
         if changed(&self.offline, offline.map_or(NONE, hash)) {
-            *self.told() = Told::first(&failure.message);
+            *self.told() = Told::first(failure.message.as_str());
             touched = true;
         } else if offline == Some(failure.kind.reason()) {
             touched |= self.told().again(&failure.message);

@@ -16,7 +16,7 @@ pub struct Told {
 
 impl Told {
     /// The first words.
-    pub fn first(text: &str) -> Self {
+    pub fn first(text: impl Into<Box<str>>) -> Self {
         Self { text: text.into(), replaced: 0 }
     }
 

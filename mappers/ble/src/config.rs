@@ -110,54 +110,56 @@ pub enum Figure {
     TxPower,
 }
 
-/// Bytes of manufacturer data.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Manufacturer {
-    /// The company's number at the Bluetooth SIG, such as 0x0499, 0 to 65535.
-    #[schemars(range(min = 0, max = 65535))]
-    pub company: i64,
-    /// Where the value begins, in bytes after the company's number. 0 if left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 253))]
-    pub offset: Option<i64>,
-    /// What the data must begin with, in hexadecimal digits: data that begins otherwise says nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64), regex(pattern = BYTES))]
-    pub prefix: Option<String>,
-    /// How many bytes the data must have: data of another length says nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 254))]
-    pub length: Option<i64>,
-    /// Which bits of the number are the value, the lowest being 0: `"4..11"`, or `"7"` for one. All of them if left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 6), regex(pattern = BITS))]
-    pub bits: Option<String>,
+/// A kind of record, and which of its bytes are meant: the same keys for each kind. (Written out by a macro: with serde's
+/// `flatten` a key that is not known would pass.)
+macro_rules! record {
+    ($(#[$of:meta])* $name:ident { $(#[$at:meta])* $key:ident: $type:ty, $(#[$from:meta])* offset }) => {
+        $(#[$of])*
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            $(#[$at])*
+            pub $key: $type,
+            $(#[$from])*
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            #[schemars(range(min = 0, max = 253))]
+            pub offset: Option<i64>,
+            /// What the data must begin with, in hexadecimal digits: data that begins otherwise says nothing.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            #[schemars(length(max = 64), regex(pattern = BYTES))]
+            pub prefix: Option<String>,
+            /// How many bytes the data must have: data of another length says nothing.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            #[schemars(range(min = 1, max = 254))]
+            pub length: Option<i64>,
+            /// Which bits of the number are the value, the lowest being 0: `"4..11"`, or `"7"` for one. All of them if left out.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            #[schemars(length(max = 6), regex(pattern = BITS))]
+            pub bits: Option<String>,
+        }
+    };
 }
 
-/// Bytes of service data.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ServiceData {
-    /// The service: four hexadecimal digits in quotes for one of the Bluetooth SIG's, such as `"181a"`, or a whole UUID.
-    #[schemars(length(max = 36), regex(pattern = UUID))]
-    pub uuid: String,
-    /// Where the value begins, in bytes after the UUID. 0 if left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 253))]
-    pub offset: Option<i64>,
-    /// What the data must begin with, in hexadecimal digits: data that begins otherwise says nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64), regex(pattern = BYTES))]
-    pub prefix: Option<String>,
-    /// How many bytes the data must have: data of another length says nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 254))]
-    pub length: Option<i64>,
-    /// Which bits of the number are the value, the lowest being 0: `"4..11"`, or `"7"` for one. All of them if left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 6), regex(pattern = BITS))]
-    pub bits: Option<String>,
+record! {
+    /// Bytes of manufacturer data.
+    Manufacturer {
+        /// The company's number at the Bluetooth SIG, such as 0x0499, 0 to 65535.
+        #[schemars(range(min = 0, max = 65535))]
+        company: i64,
+        /// Where the value begins, in bytes after the company's number. 0 if left out.
+        offset
+    }
+}
+
+record! {
+    /// Bytes of service data.
+    ServiceData {
+        /// The service: four hexadecimal digits in quotes for one of the Bluetooth SIG's, such as `"181a"`, or a whole UUID.
+        #[schemars(length(max = 36), regex(pattern = UUID))]
+        uuid: String,
+        /// Where the value begins, in bytes after the UUID. 0 if left out.
+        offset
+    }
 }
 
 /// A characteristic, and which of its bytes are meant.

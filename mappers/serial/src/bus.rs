@@ -85,6 +85,8 @@ struct Expected<'a> {
     judge: &'a (dyn Fn(&[u8]) -> Option<Answer> + Sync),
     /// Frames of the device that come by themselves are no misfits.
     by_itself: &'a (dyn Fn(&[u8]) -> bool + Sync),
+    /// Nothing comes by itself: what breaks off is the answer.
+    alone: bool,
 }
 
 impl SerialBus {
@@ -192,7 +194,7 @@ impl SerialBus {
         loop {
             while let Some((found, at)) = ear(&mut own, &mut self.voice).and_then(|ear| Some((ear.next()?, ear.at))) {
                 match found {
-                    Found::Skipped(bytes) => self.report.skipped(bytes),
+                    Found::Skipped(bytes) => drop(self.report.skipped(bytes)),
                     Found::Bad { bytes, why } => {
                         count(&self.report.counts.bad_frames, 1);
                         // The right answer may stand behind it; it has come by then.
@@ -225,7 +227,7 @@ impl SerialBus {
                 // An answer that has begun in time may take as long as it is.
                 last.extended = true;
                 until = Instant::now() + self.wire.time(expected.framing.max()).min(LONGEST_ANSWER) + STUTTER;
-            } else if ear.pending() && !last.finished {
+            } else if ear.pending() && expected.alone && !last.finished {
                 last.finished = true;
                 ear.finish();
             } else {
@@ -245,7 +247,8 @@ impl SerialBus {
                     let text = latin_1(framing.content(frame));
                     pattern.is_match(&text).then_some(Answer::Done)
                 };
-                let expected = Expected { framing, timeout: step.timeout, judge: &judge, by_itself: &|_| true };
+                let expected =
+                    Expected { framing, timeout: step.timeout, judge: &judge, by_itself: &|_| true, alone: false };
                 self.ask(request, send.as_deref().unwrap_or_default(), &expected).await?;
             }
             (None, None) => {}
@@ -290,8 +293,13 @@ impl Bus<Serial> for SerialBus {
                 };
                 let judge = |frame: &[u8]| message.judge(&ask.framing, frame);
                 let by_itself = |frame: &[u8]| device.comes_by_itself(frame);
-                let expected =
-                    Expected { framing: &ask.framing, timeout: ask.timeout, judge: &judge, by_itself: &by_itself };
+                let expected = Expected {
+                    framing: &ask.framing,
+                    timeout: ask.timeout,
+                    judge: &judge,
+                    by_itself: &by_itself,
+                    alone: device.is_only_asked(),
+                };
                 self.ask(request, &ask.send, &expected).await
             }
             What::Readout => self.read_out(request).await,
@@ -308,6 +316,7 @@ impl Bus<Serial> for SerialBus {
                     timeout: confirmation.timeout,
                     judge: &judge,
                     by_itself: &by_itself,
+                    alone: device.is_only_asked(),
                 };
                 self.ask(request, bytes, &expected).await
             }

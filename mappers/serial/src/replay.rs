@@ -96,7 +96,7 @@ fn frames(framing: &Arc<Framing>, bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> 
         if finish {
             framer.finish();
         }
-        while let Some(next) = framer.next() {
+        for next in framer.by_ref() {
             match next {
                 Found::Frame(frame) => found.push(frame),
                 // A recording may stop in the middle of a frame.

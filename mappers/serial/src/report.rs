@@ -55,20 +55,25 @@ pub(crate) struct Report {
     line: String,
     bad: bool,
     said: Option<Instant>,
+    /// Bytes without a frame since the line was opened; none once there was one, or that was said.
+    noise: Option<usize>,
 }
+
+/// So many bytes without a frame, and the line is not as it was said to be.
+const NOISE: usize = 512;
 
 /// A line that is bad now and then does not fill the log either.
 const SELDOM: Duration = Duration::from_secs(60);
 
 impl Report {
     pub fn new(line: String, counts: Arc<Counts>) -> Self {
-        Self { counts, line, bad: false, said: None }
+        Self { counts, line, bad: false, said: None, noise: Some(0) }
     }
 
     /// A frame that is right.
     pub fn good(&mut self) {
         count(&self.counts.frames, 1);
-        self.bad = false;
+        (self.bad, self.noise) = (false, None);
     }
 
     /// A frame that is not; true if it was said.
@@ -84,9 +89,16 @@ impl Report {
         say
     }
 
-    /// Bytes that belong to no frame.
-    pub fn skipped(&self, bytes: usize) {
+    /// Bytes that belong to no frame; true if that was said.
+    pub fn skipped(&mut self, bytes: usize) -> bool {
         count(&self.counts.skipped_bytes, bytes);
+        let noise = self.noise.map(|noise| noise.saturating_add(bytes));
+        let say = noise.is_some_and(|noise| noise >= NOISE);
+        self.noise = noise.filter(|_| !say);
+        if say {
+            tracing::warn!(line = %self.line, "{NOISE} bytes came and no frame in them: are the rate and the frame right?");
+        }
+        say
     }
 }
 
@@ -132,6 +144,16 @@ mod tests {
         }
         let long = Brief(&[0; 100]).to_string();
         assert!(long.ends_with("00 00 and 36 more") && long.len() < 220, "{long}");
+    }
+
+    #[test]
+    fn a_line_without_frames_is_told_of_once() {
+        let mut report = Report::new("line".into(), Arc::default());
+        assert_eq!([500, 11, 1, 600].map(|bytes| report.skipped(bytes)), [false, false, true, false]);
+        let mut report = Report::new("line".into(), Arc::default());
+        report.good();
+        assert!(!report.skipped(10_000), "noise between frames is counted only");
+        assert_eq!(report.counts.named()[2], ("skipped_bytes", 10_000));
     }
 
     #[test]

@@ -166,18 +166,13 @@ pub(crate) fn text(text: &str, parameters: &BTreeMap<String, String>) -> Result<
     while let Some(at) = rest.find('{') {
         out.push_str(&rest[..at]);
         rest = &rest[at..];
-        match place(rest) {
-            Some((name, None, after)) => {
-                let value = parameters
-                    .get(name)
-                    .ok_or_else(|| unknown(&rest[..rest.len() - after.len()], parameters, false))?;
-                out.push_str(value);
-                rest = after;
-            }
-            _ => {
-                out.push('{');
-                rest = &rest[1..];
-            }
+        if let Some((name, None, after)) = place(rest) {
+            let unknown = || unknown(&rest[..rest.len() - after.len()], parameters, false);
+            out.push_str(parameters.get(name).ok_or_else(unknown)?);
+            rest = after;
+        } else {
+            out.push('{');
+            rest = &rest[1..];
         }
     }
     out.push_str(rest);

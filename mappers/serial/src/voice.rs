@@ -63,7 +63,7 @@ impl Voice {
                         return Some(Frame::new(Said::Bytes(bytes), ear.at, &report.counts));
                     }
                     Found::Bad { bytes, why } => drop(report.bad(&bytes, &why, Instant::now().into())),
-                    Found::Skipped(bytes) => report.skipped(bytes),
+                    Found::Skipped(bytes) => drop(report.skipped(bytes)),
                 },
                 Self::Language(hearer) => match hearer.told.take().or_else(|| hearer.listener.next())? {
                     Heard::Telegram(telegram) => {
@@ -71,7 +71,7 @@ impl Voice {
                         return Some(Frame::new(Said::Telegram(Box::new(telegram)), hearer.at, &report.counts));
                     }
                     Heard::Bad { bytes, why } => drop(report.bad(&bytes, &why, Instant::now().into())),
-                    Heard::Skipped(bytes) => report.skipped(bytes),
+                    Heard::Skipped(bytes) => drop(report.skipped(bytes)),
                 },
             }
         }

@@ -68,7 +68,7 @@ fn asking() -> Bench {
         };
         answer.into_bytes()
     });
-    let endpoint = |address: &str| {
+    let endpoint = |address: &str, timeout: &str| {
         let read = |register: u8| {
             json!({
                 "name": format!("r{register}"),
@@ -82,18 +82,18 @@ fn asking() -> Bench {
             "frame": { "end": "\\r" },
             "parameters": { "address": address },
             "messages": [read(0), read(1), read(5), read(9)],
-            "timeout": "100ms",
+            "timeout": timeout,
         });
         on(&line.path, endpoint)
     };
     let field = |register: u8| json!({ "message": format!("r{register}"), "field": "v" });
     let mut writable = field(5);
     writable["write"] = json!({ "send": "#{address}W5={value:05.1}\\r", "answer": "^>..OK", "refused": "^\\?" });
-    let live = Device::new(endpoint("01"))
+    let device = Device::new(endpoint("01", "20s"))
         .property(field(0), DataType::Int16, Expect::value(-7))
         .property(field(1), DataType::Float32, Expect::value(237.73))
         .property(field(9), DataType::Uint16, Expect::Refused)
         .writable(writable, DataType::Float64, 21.5);
-    let silent = Device::new(endpoint("02")).property(field(0), DataType::Int16, Expect::Any);
-    Bench::new(Arc::new(Serial::default()), live).silent(silent).keep(line)
+    let silent = Device::new(endpoint("02", "100ms")).property(field(0), DataType::Int16, Expect::Any);
+    Bench::new(Arc::new(Serial::default()), device).silent(silent).keep(line)
 }

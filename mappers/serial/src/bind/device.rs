@@ -64,6 +64,11 @@ impl Device {
         listened.into_iter().any(|talk| !matches!(talk.message.read(frame, content), Fit::NotThis))
     }
 
+    /// Whether nothing comes by itself.
+    pub fn is_only_asked(&self) -> bool {
+        self.messages.iter().all(|talk| talk.ask.is_some())
+    }
+
     /// How long a request keeps the line.
     pub fn cost(&self, what: &What) -> Cost {
         match what {

@@ -55,6 +55,19 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
 }
 
+#[test]
+fn a_flood_that_nobody_reads_is_bounded_and_counted() {
+    for language in LANGUAGES {
+        let mut listener = Listener::new(language, Keys::default());
+        let flood = [b'/'; 1000];
+        for _ in 0..100 {
+            listener.push(&flood);
+            assert!(listener.kept() <= 16_384);
+        }
+        assert_eq!(listener.next(), Some(Heard::Skipped(100_000 - 16_384)));
+    }
+}
+
 proptest! {
     // Always the same cases: a sum of 16 bits misses one damage in 65,536, and these are some thousands.
     #![proptest_config(ProptestConfig {

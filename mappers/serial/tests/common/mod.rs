@@ -45,11 +45,9 @@ impl Line {
         (&self.far).write_all(bytes).unwrap();
     }
 
-    /// What was sent to it, as far as it comes in one piece.
-    pub fn hear(&self) -> Vec<u8> {
-        let mut bytes = [0; 4096];
-        let n = (&self.far).read(&mut bytes).unwrap();
-        bytes[..n].to_vec()
+    /// How many bytes it has said that nobody has read.
+    pub fn waiting(&self) -> u64 {
+        rustix::io::ioctl_fionread(&self.near).unwrap()
     }
 
     /// Answers each request by what `device` says, until the line is given up. Requests end with a carriage return.
