@@ -109,9 +109,6 @@ fn pod() -> anyhow::Result<Config> {
 
 impl Way {
     fn new(config: &Config) -> anyhow::Result<Self> {
-        if let Some(proxy) = &config.proxy_url {
-            bail!("the kubeconfig file asks for the proxy {proxy}; HTTP proxies are not supported");
-        }
         let base = base(&config.cluster_url)?;
         let mut credentials = Credentials::read(&config.auth_info).context("the credentials")?;
         let settings = tls::settings(config, credentials.identity.take()).context("TLS")?;
