@@ -53,6 +53,8 @@ pub struct Way {
     base: String,
     /// As whom.
     pub credentials: Credentials,
+    /// Reading it anew runs a program.
+    pub runs_program: bool,
 }
 
 impl Target {
@@ -128,7 +130,7 @@ impl Way {
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(1)
             .build(https.enable_http1().wrap_connector(http));
-        Ok(Self { http, base, credentials })
+        Ok(Self { http, base, credentials, runs_program: config.auth_info.exec.is_some() })
     }
 
     /// The address of this path and query.
