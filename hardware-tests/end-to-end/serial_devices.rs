@@ -17,6 +17,7 @@ use common::{
     bridge::condition,
     serial::{Socket, answer, device, site, speak},
     site::near,
+    subscriber::Heard,
     until,
 };
 use jiff::Timestamp;
@@ -150,12 +151,9 @@ async fn a_gps_receiver_is_read() {
 async fn a_scale_publishes_settled_weights_only() {
     // Ten times a second: it settles at 10.00, moves, settles at 20.00, moves, settles at 30.00.
     let said = |n: u64| {
-        let (round, step) = ((n / 10 % 3 + 1) * 10, n % 10);
-        match step {
-            0..4 => format!("SD  {:7.2} kg\r\n", f64::from(u32::try_from(round).unwrap()) - 7.77 + 1.11 * step as f64),
-            _ => format!("ST  {:7.2} kg\r\n", f64::from(u32::try_from(round).unwrap())),
-        }
-        .into_bytes()
+        let (settled, step) = ((n / 10 % 3 + 1) * 1000, n % 10);
+        let (state, weight) = if step < 4 { ("SD", settled - 777 + 111 * step) } else { ("ST", settled) };
+        format!("{state}  {:4}.{:02} kg\r\n", weight / 100, weight % 100).into_bytes()
     };
     let socket = Socket::with(move |pty| speak(pty, Duration::from_millis(100), said));
     let endpoint = format!(
@@ -167,8 +165,9 @@ async fn a_scale_publishes_settled_weights_only() {
                   serial: { field: weight, expect: { unit: kg }, stable: true }";
     let site = site(&[("scale", device("scale", &endpoint, &[("weight", weight)]))]).await;
     until("settled weights", async || (site.values("scale", "weight", 0).len() >= 7).then_some(())).await;
-    let values: Vec<f64> = site.values("scale", "weight", 0).iter().map(|v| v.as_f64().unwrap()).collect();
-    assert!(values.iter().all(|v| [10.0, 20.0, 30.0].contains(v)), "a weight in between: {values:?}");
+    let values = site.values("scale", "weight", 0);
+    let settled = |v: &Json| [10.0, 20.0, 30.0].iter().any(|kg| near(v, *kg));
+    assert!(values.iter().all(settled), "a weight in between: {values:?}");
     assert!(values.windows(2).all(|pair| pair[0] != pair[1]), "not only changes: {values:?}");
 }
 
@@ -191,7 +190,7 @@ async fn another_unit_is_bad_or_converted() {
     site.reads("scale", "weight", |v| near(v, 1.5)).await;
     site.reads("scale", "weight", |v| near(v, 2.5)).await;
     let bad = until("a reading in pounds", async || {
-        site.heard.on("/scale/readings").iter().map(|h| h.json()).find(|r| r["bad"]["weight"].is_object())
+        site.heard.on("/scale/readings").iter().map(Heard::json).find(|r| r["bad"]["weight"].is_object())
     })
     .await;
     let said = bad["bad"]["weight"].to_string();

@@ -84,9 +84,9 @@ async fn what_is_right_is_found_among_what_is_wrong() {
     assert_eq!(site.heard.on("/good/availability").last().unwrap().json()["state"], "online");
 
     // Fifty wrong checks and a flood stand in the log once, with the bytes.
-    let log = site.bridge.log();
-    let lines: Vec<Json> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let written = site.bridge.log();
+    let lines: Vec<Json> = written.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let path = nasty.path().display().to_string();
     let warned = lines.iter().filter(|line| line["level"] == "WARN" && line["line"] == path).count();
-    assert!((1..=3).contains(&warned), "{warned} warnings of it:\n{log}");
+    assert!((1..=3).contains(&warned), "{warned} warnings of it:\n{written}");
 }

@@ -17,6 +17,7 @@ use common::{
 };
 use hardware_tests::child::Running;
 use mapper_modbus::sim::Pty;
+use serde_json::Value as Json;
 use tokio::{io::AsyncWriteExt as _, sync::oneshot, time::sleep};
 
 /// A text of one number in each line.
@@ -94,7 +95,7 @@ async fn of_two_bridges_one_has_the_line_and_the_other_says_who() {
     let socket = Socket::with(|pty| speak(pty, Duration::from_millis(20), |n| format!("n={n}\n").into_bytes()));
     let yaml = device("meter", &format!("{}, {COUNTER}", socket.line()), &[("count", COUNT)]);
     let first = site(&[("meter", yaml.clone())]).await;
-    first.reads("meter", "count", |v| v.is_u64()).await;
+    first.reads("meter", "count", Json::is_u64).await;
     let second = site(&[("meter", yaml)]).await;
     assert_eq!(second.offline("meter").await, "unreachable");
     let shown = second.bridge.shows("default/meter", "held", |d| condition(d, "Reachable")["status"] == "False").await;
@@ -110,7 +111,7 @@ async fn of_two_bridges_one_has_the_line_and_the_other_says_who() {
     assert_eq!(second.values("meter", "count", 0).len(), 0, "both had the line");
     // Once the first is gone, the second has it.
     first.bridge.signal("TERM");
-    second.reads("meter", "count", |v| v.is_u64()).await;
+    second.reads("meter", "count", Json::is_u64).await;
 }
 
 #[tokio::test]

@@ -12,9 +12,12 @@ use super::{
     grid::Grid,
     line::Line,
     schedule::{Probe, Slot},
+    task::SILENT,
 };
 use crate::clock::Stamp;
 
+/// How long one that is silent is left alone before it is prepared again; twice as long each time, five times.
+const AGAIN: Duration = Duration::from_secs(20);
 /// How soon a poll is repeated whose answer made its mapper plan anew.
 const REPLANNED: Duration = Duration::from_secs(1);
 /// So many answers in a row that do not fit, or breaks of the bus, and a device is no longer asked in turn.
@@ -31,6 +34,8 @@ pub(super) struct Device {
     /// What came in frames, and when its silence speaks against the device; see [`Device::hear`].
     heard: Vec<PointId>,
     silent_at: Option<Instant>,
+    /// How often it was found silent since then.
+    hushed: u32,
     /// One for each slot.
     plans: Vec<Plan>,
     learnt: DynLearnt,
@@ -138,7 +143,7 @@ impl Device {
         };
         let learnt = member.bound.learnt();
         let (source, heard, silent_at) = (None, Vec::new(), None);
-        Self { member, slots, health, source, heard, silent_at, plans, learnt, replan: false }
+        Self { member, slots, health, source, heard, silent_at, hushed: 0, plans, learnt, replan: false }
     }
 
     /// The bus was opened: it is to be prepared anew, and what was begun, failed or late is due at once.
@@ -264,6 +269,7 @@ impl Device {
                 self.heard.push(decoded.point);
             }
         }
+        self.hushed = 0;
         let silence = self.member.observer.heard(at, out, fresh);
         self.silent_at = silence.and_then(|silence| at.mono.checked_add(silence));
     }
@@ -274,13 +280,33 @@ impl Device {
     }
 
     /// Nothing came for as long as its mapper allows: what it sends unasked got no value. One that is asked as well is gone
-    /// only when it does not answer either.
+    /// only when it does not answer either. It may have lost its power, and with it what it was prepared for: it is
+    /// prepared again, now and then until it speaks.
     pub fn hush(&mut self, bus: &str) {
-        self.silent_at = None;
-        let gone = self.probe_slot().is_none();
-        let failure = Failure { kind: ErrorKind::Timeout, message: "nothing was heard from it for too long".into() };
-        tracing::info!(bus, device = %self.member.id, "silent");
-        self.member.observer.silent(Stamp::now(), &self.heard, &failure, gone);
+        let now = Instant::now();
+        if self.hushed == 0 {
+            let gone = self.probe_slot().is_none();
+            let failure =
+                Failure { kind: ErrorKind::Timeout, message: "nothing was heard from it for too long".into() };
+            tracing::info!(bus, device = %self.member.id, "silent");
+            self.member.observer.silent(Stamp::now(), &self.heard, &failure, gone);
+        }
+        self.silent_at = self.prepare_again(now).then(|| now + AGAIN * 2_u32.pow(self.hushed.min(5)));
+        self.hushed = self.hushed.saturating_add(1);
+    }
+
+    /// Makes what prepares it due again, if that says anything on the wire.
+    fn prepare_again(&mut self, now: Instant) -> bool {
+        let (slot, plan) = (&mut self.slots[PREPARE], &mut self.plans[PREPARE]);
+        let bound = &self.member.bound;
+        let says = |sequence: &Sequence<DynRequest>| sequence.0.iter().any(|r| !bound.cost(r).wire.is_zero());
+        let speaks = plan.sequences.as_ref().is_some_and(|sequences| sequences.iter().any(says));
+        if speaks && slot.due.is_none() {
+            slot.started = false;
+            plan.cursor = 0;
+            slot.due = Some(now);
+        }
+        speaks
     }
 
     /// Runs the next sequence of a poll that was begun.
@@ -460,18 +486,23 @@ impl Device {
         self.health.probe = Some(Probe { due, longest: costs.sum() });
     }
 
-    /// It answered: back to normal. True if it was suspect.
-    pub fn answered(&mut self) -> bool {
+    /// It answered: back to normal. True if it was suspect. One that was gone may have forgotten what it was prepared for.
+    pub fn answered(&mut self, slot: usize) -> bool {
         let health = &mut self.health;
         health.misfits = 0;
         health.breaks = 0;
         if health.misses == 0 && health.probe.is_none() {
             return false;
         }
+        let gone = health.misses >= SILENT;
         health.misses = 0;
         health.misses_since_open = 0;
         health.backoff.reset();
-        health.probe.take().is_some()
+        let suspect = health.probe.take().is_some();
+        if gone && slot != PREPARE {
+            self.prepare_again(Instant::now());
+        }
+        suspect
     }
 
     /// Says the first failure of a kind, counts the others. Without a slot it was a write.

@@ -22,7 +22,7 @@ use crate::{clock::Stamp, model::DeviceId};
 
 /// So many misses in a row, and a device counts as gone: what was learnt of it is forgotten. So many of every device,
 /// and the connection itself is suspected (a half-open TCP connection).
-const SILENT: u32 = 3;
+pub(super) const SILENT: u32 = 3;
 /// The first wait before reopening.
 const REOPEN: Duration = Duration::from_millis(150);
 /// How long a bus may be closed before polls that fall due are reported as failed.
@@ -405,7 +405,7 @@ impl Task {
     /// A device answered.
     pub fn answered(&mut self, index: usize, slot: usize) {
         let device = &mut self.devices[index];
-        if device.answered() {
+        if device.answered(slot) {
             device.resume(slot);
         }
         device.content(&self.label);

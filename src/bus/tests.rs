@@ -510,6 +510,39 @@ async fn one_that_is_only_heard_is_gone_when_it_is_silent_for_too_long() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_fell_silent_is_prepared_again_until_it_speaks() {
+    let mut bench = Bench::new();
+    let (frames, receiver) = tokio::sync::mpsc::unbounded_channel();
+    bench.fake.world(|w| (w.frames, w.fresh) = (Some(receiver), Some(10 * SECOND)));
+    let beacon = bench.join(99, 1, SECOND, &json!({ "prepare": true }));
+    frames.send("beacon 7").unwrap();
+    sleep(100 * SECOND).await;
+    let prepared: Vec<_> =
+        bench.fake.log().iter().filter(|(_, what)| what != "open").map(|(at, _)| at.as_secs()).collect();
+    assert_eq!(prepared, [0, 10, 30, 70], "after ever longer times");
+    assert_eq!(beacon.failures().len(), 1, "told once");
+    frames.send("beacon 8").unwrap();
+    sleep(9 * SECOND).await;
+    assert_eq!(bench.asked().len(), prepared.len() + 1, "it speaks: left alone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_was_gone_is_prepared_again_when_it_answers() {
+    let mut bench = Bench::new();
+    let _neighbour = bench.join(1, 1, SECOND, &json!({}));
+    let unit = bench.join(2, 1, SECOND, &json!({ "prepare": true }));
+    sleep(5 * SECOND).await;
+    bench.fake.set(2, Mode::Silent);
+    sleep(60 * SECOND).await;
+    let prepared = |bench: &Bench| bench.asked().iter().filter(|what| what.contains("prepare")).count();
+    assert_eq!(prepared(&bench), 1);
+    bench.fake.set(2, Mode::Live);
+    sleep(60 * SECOND).await;
+    assert_eq!(prepared(&bench), 2);
+    assert!(unit.reads().last().unwrap() > &(120 * SECOND));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_frame_that_says_nothing_of_a_device_is_not_its_own() {
     let mut bench = Bench::new();
     let (frames, receiver) = tokio::sync::mpsc::unbounded_channel();

@@ -39,7 +39,10 @@ pub fn run(args: &Args, mappers: &[Arc<dyn Mapper>]) -> anyhow::Result<ExitCode>
         let show = |text: &str| match args.output {
             Output::Text => super::print(text),
             // A reader that is gone is no reason to lose what is found.
-            Output::Json | Output::Yaml => Ok(std::io::stderr().write_all(text.as_bytes()).unwrap_or_default()),
+            Output::Json | Output::Yaml => {
+                let _ = std::io::stderr().write_all(text.as_bytes());
+                Ok(())
+            }
         };
         let error = listen(&mut *probe, show).await?;
         let found = probe.found();

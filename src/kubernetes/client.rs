@@ -38,7 +38,7 @@ const LARGEST: usize = 64 << 20;
 const RENEWAL: Duration = Duration::from_secs(1);
 /// Credentials that end soon are asked for anew at most this often.
 const AHEAD: Duration = Duration::from_secs(10);
-/// While nobody is reached token and authority are read anew at most this often.
+/// While nobody is reached token, authority and certificate are read anew at most this often.
 const REFRESH: Duration = Duration::from_secs(60);
 
 /// The way to one API server.
@@ -151,15 +151,17 @@ impl Link {
         }
     }
 
-    /// Nobody was reached: a pod's authority may be another by now, and is read anew for the next request, rarely. (A
-    /// kubeconfig may name a program to run, which nobody wants once a minute of an outage.)
+    /// Nobody was reached: the authority may be another by now, or the client's certificate, and both are read anew for the
+    /// next request, rarely. Where a kubeconfig names a program to run they are not: nobody wants that run once a minute of
+    /// an outage.
     async fn refresh(&self) {
-        if matches!(self.target, Target::Pod) {
+        let runs_program = self.state().way.runs_program;
+        if !runs_program {
             self.renew(REFRESH).await;
         }
     }
 
-    /// Reads token and authority anew. False if that was done less than so long ago, or cannot be done.
+    /// Reads token, authority and certificate anew. False if that was done less than so long ago, or cannot be done.
     async fn renew(&self, least: Duration) -> bool {
         {
             let mut state = self.state();
@@ -261,7 +263,7 @@ mod tests {
     use super::{
         super::{
             failure::Kind,
-            testing::{Liar, Reply, kubeconfig, version},
+            testing::{Liar, Reply, folder, kubeconfig, version},
         },
         *,
     };
@@ -351,6 +353,17 @@ mod tests {
         }
         let tokens: Vec<_> = liar.asked().into_iter().map(|asked| asked.token).collect();
         assert_eq!(tokens, ["Bearer t2", "Bearer t2", "Bearer t2"]);
+    }
+
+    #[tokio::test]
+    async fn a_program_is_not_run_again_because_nobody_is_reached() {
+        let runs = folder().join("runs");
+        let path = plugin(&format!("echo >> {}; echo '{{\"status\": {{\"token\": \"t\"}}}}'", runs.display()));
+        let link = Link::open(Some(&path)).await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(link.ask(&Ask::get("get", "/version")).await.unwrap_err().kind, Kind::Away);
+        }
+        assert_eq!(std::fs::read_to_string(runs).unwrap().lines().count(), 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -13,7 +13,7 @@ use kube::{
 };
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
-use super::credentials::data_or_file;
+use super::{credentials::data_or_file, proxy};
 use crate::control::yaml::{self, Node, Value};
 
 /// Where a cluster says what a program that gives credentials is to know of it.
@@ -49,7 +49,8 @@ fn settings(text: &str, folder: &Path) -> anyhow::Result<Config> {
     config.root_cert = authority.as_deref().map(certificates).transpose()?;
     config.accept_invalid_certs = flag(cluster, "insecure-skip-tls-verify")?;
     config.tls_server_name = word(cluster, "tls-server-name")?;
-    config.proxy_url = proxy(cluster)?;
+    let of_process = |name: &str| std::env::var(name).ok();
+    proxy::refuse(word(cluster, "proxy-url")?.as_deref(), &config.cluster_url, of_process)?;
     if let Some(user) = user {
         config.auth_info = auth_info(user, folder).context("the user")?;
     }
@@ -73,13 +74,6 @@ fn settings(text: &str, folder: &Path) -> anyhow::Result<Config> {
 fn certificates(pem: &[u8]) -> anyhow::Result<Vec<Vec<u8>>> {
     let all = CertificateDer::pem_slice_iter(pem).map(|der| der.map(|der| der.to_vec()));
     all.collect::<Result<_, _>>().ok().context("the certificate authority is no PEM certificate")
-}
-
-/// That of the cluster, or of this process's surroundings, as kubectl takes it.
-fn proxy(cluster: &Node) -> anyhow::Result<Option<http::Uri>> {
-    let of_process = || ["HTTPS_PROXY", "https_proxy"].into_iter().find_map(|name| std::env::var(name).ok());
-    let proxy = word(cluster, "proxy-url")?.or_else(of_process).filter(|proxy| !proxy.is_empty());
-    proxy.map(|proxy| proxy.parse().with_context(|| format!("the proxy {proxy} is no URL"))).transpose()
 }
 
 fn auth_info(user: &Node, folder: &Path) -> anyhow::Result<AuthInfo> {
@@ -284,6 +278,8 @@ users:
             (changed("skip-tls-verify: true", "skip-tls-verify: perhaps"), "must be true or false"),
             (changed("interactiveMode: Never", "interactiveMode: Often"), "Never, IfAvailable or Always"),
             (changed("proxy-url: ''", "certificate-authority: ca.crt"), "/etc/k/ca.crt"),
+            (changed("proxy-url: ''", "proxy-url: http://u:5234567890@proxy:3128"), "the proxy proxy:3128"),
+            (changed("proxy-url: ''", "proxy-url: 'http://u:5234567890@a b'"), "the proxy in proxy-url is no URL"),
         ] {
             assert!(error.contains(words) && !error.contains("5234567890"), "{words}: {error}");
         }

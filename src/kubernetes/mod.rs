@@ -4,8 +4,8 @@
 //! ```text
 //! list, watch -> reflect -> store -> source        what is seen, and when a set is yielded
 //!                   confirm -> trust               what may be taken away
-//! client (failure, backoff)                below all of them
-//! target (kubeconfig, credentials, tls)    below client
+//! client (failure, backoff)                        below all of them
+//! target (kubeconfig, proxy, credentials, tls)     below client
 //! mirror <- store, sink                            the statuses as they are stored
 //! ```
 
@@ -27,6 +27,7 @@ pub mod list;
 pub mod mirror;
 pub mod object;
 mod plugin;
+mod proxy;
 mod reflect;
 pub mod sink;
 pub mod source;

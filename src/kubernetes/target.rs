@@ -53,6 +53,8 @@ pub struct Way {
     base: String,
     /// As whom.
     pub credentials: Credentials,
+    /// Reading it anew runs a program.
+    pub runs_program: bool,
 }
 
 impl Target {
@@ -109,9 +111,6 @@ fn pod() -> anyhow::Result<Config> {
 
 impl Way {
     fn new(config: &Config) -> anyhow::Result<Self> {
-        if let Some(proxy) = &config.proxy_url {
-            bail!("the kubeconfig file asks for the proxy {proxy}; HTTP proxies are not supported");
-        }
         let base = base(&config.cluster_url)?;
         let mut credentials = Credentials::read(&config.auth_info).context("the credentials")?;
         let settings = tls::settings(config, credentials.identity.take()).context("TLS")?;
@@ -131,7 +130,7 @@ impl Way {
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(1)
             .build(https.enable_http1().wrap_connector(http));
-        Ok(Self { http, base, credentials })
+        Ok(Self { http, base, credentials, runs_program: config.auth_info.exec.is_some() })
     }
 
     /// The address of this path and query.

@@ -152,6 +152,29 @@ async fn only_a_server_that_the_authority_vouches_for_is_asked() {
 }
 
 #[tokio::test]
+async fn an_authority_and_a_client_certificate_that_were_replaced_are_read_again() {
+    let (ours, clients, other) = (authority(), authority(), authority());
+    let here = server(&ours, "127.0.0.1", Some(&clients)).await;
+    let files = folder();
+    let put = |authority: &Authority, signer: &Authority| {
+        let (certificate, key) = signed(signer, "gw-1");
+        std::fs::write(files.join("ca.crt"), authority.pem()).unwrap();
+        std::fs::write(files.join("client.crt"), certificate.pem()).unwrap();
+        std::fs::write(files.join("client.key"), key.serialize_pem()).unwrap();
+    };
+    let cluster = json!({"server": here.url, "certificate-authority": files.join("ca.crt")});
+    let user = json!({"client-certificate": files.join("client.crt"), "client-key": files.join("client.key")});
+    for (what, authority, signer) in [("authority", &other, &clients), ("client certificate", &ours, &other)] {
+        put(authority, signer);
+        let link = Link::open(Some(&write(&cluster, &user))).await.unwrap();
+        put(&ours, &clients);
+        let ask = Ask::get("get", "/version");
+        assert!(link.ask(&ask).await.is_err(), "{what}: the one that was there at the start");
+        assert_eq!(link.ask(&ask).await.map(drop).map_err(|failure| failure.message), Ok(()), "{what}");
+    }
+}
+
+#[tokio::test]
 async fn a_client_certificate_is_shown_from_the_file_from_data_and_from_a_program() {
     let (ours, clients) = (authority(), authority());
     let here = server(&ours, "127.0.0.1", Some(&clients)).await;

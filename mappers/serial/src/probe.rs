@@ -239,12 +239,11 @@ impl Probing for Probe {
             Some(config::Parity::Odd) => (line.data_bits, line.parity) = (7, Parity::Odd),
             _ => {}
         }
-        let sure = format!(
-            "{} of 100{}",
-            guess.points,
-            if guess.points < LIKELY { "; more was not to be made of it" } else { "" }
-        );
-        let mut about = vec![("line", line.to_string()), ("sure", sure)];
+        let mut about = vec![("line", line.to_string())];
+        if guess.content != Content::Nothing {
+            let doubt = if guess.points < LIKELY { "; more was not to be made of it" } else { "" };
+            about.push(("sure", format!("{} of 100{doubt}", guess.points)));
+        }
         about.extend(guess.about());
         about.push(("heard", format!("{} bytes", heard.len())));
         let draft = if guess.points < WRONG && !self.fixed && !matches!(guess.content, Content::Nothing) {

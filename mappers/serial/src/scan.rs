@@ -48,11 +48,11 @@ impl Scan {
                 format!("{} tells nothing of serial ports; a container needs the host's", system.sys.display());
             return Err(Error::new(ErrorKind::Unreachable, message));
         }
-        Ok(Self { system, watch: Watch::new().map_err(unwatched)?, due: true, last: None })
+        Ok(Self { system, watch: Watch::new().map_err(|error| unwatched(&error))?, due: true, last: None })
     }
 }
 
-fn unwatched(error: std::io::Error) -> Error {
+fn unwatched(error: &std::io::Error) -> Error {
     Error::new(ErrorKind::Unreachable, format!("cannot watch for ports: {error}"))
 }
 
@@ -61,7 +61,7 @@ impl Discovery for Scan {
         Box::pin(async {
             loop {
                 if !self.due {
-                    self.watch.changed().await.map_err(unwatched)?;
+                    self.watch.changed().await.map_err(|error| unwatched(&error))?;
                     self.due = true;
                 }
                 if self.last.is_some() {
@@ -69,7 +69,7 @@ impl Discovery for Scan {
                 }
                 // Watched first, then looked at: what changes in between is seen the next time.
                 for folder in ["", "serial/by-id", "serial/by-path"] {
-                    self.watch.folder(&self.system.dev.join(folder)).map_err(unwatched)?;
+                    self.watch.folder(&self.system.dev.join(folder)).map_err(|error| unwatched(&error))?;
                 }
                 let system = self.system.clone();
                 let ports = spawn_blocking(move || system.list()).await;

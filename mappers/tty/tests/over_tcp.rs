@@ -206,6 +206,11 @@ async fn a_server_without_somebody_is_said_to_be_away() {
 
 /// Plays the server through the settings; `changed` is what it makes of one command's value.
 async fn play(stream: &mut TcpStream, changed: impl Fn(u8, Vec<u8>) -> Vec<u8>) {
+    play_with(stream, &[], changed).await;
+}
+
+/// The same; behind each answer, in one piece with it, comes something more.
+async fn play_with(stream: &mut TcpStream, behind: &[u8], changed: impl Fn(u8, Vec<u8>) -> Vec<u8>) {
     stream.write_all(b"\xff\xfd\x2c\xff\xfd\0\xff\xfb\0\xff\xfd\x03\xff\xfb\x03\xff\xfb\x01").await.unwrap();
     let (mut all, mut answered) = (Vec::new(), 0);
     while answered < 5 {
@@ -220,7 +225,8 @@ async fn play(stream: &mut TcpStream, changed: impl Fn(u8, Vec<u8>) -> Vec<u8>) 
             let (command, value) = (all[begin + 3], all[begin + 4..end].to_vec());
             all.drain(..end + 2);
             if command < 6 {
-                stream.write_all(&answer(command, &changed(command, value))).await.unwrap();
+                let reply = [&answer(command, &changed(command, value)), behind].concat();
+                stream.write_all(&reply).await.unwrap();
                 answered += 1;
             }
         }
@@ -247,6 +253,21 @@ async fn what_the_server_sets_otherwise_is_refused() {
         let text = reason(opened);
         assert!(text.contains(part), "{text}");
     }
+}
+
+#[tokio::test]
+async fn a_notification_behind_an_answer_does_not_hide_it() {
+    // NOTIFY-LINESTATE and NOTIFY-MODEMSTATE (RFC 2217, section 3), and an answer that nobody waits for.
+    let behind = [answer(6, &[96]), answer(7, &[0xb0]), answer(12, &[1])].concat();
+    let (listener, port) = trick().await;
+    let serve = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        play_with(&mut stream, &behind, |_, value| value).await;
+        stream
+    };
+    let (settings, target) = (Settings::default(), target(port));
+    let (opened, _stream) = tokio::join!(open(&target, &settings, WITHIN), serve);
+    opened.unwrap();
 }
 
 #[tokio::test]

@@ -22,6 +22,10 @@ pub(super) const LIKELY: u8 = 60;
 /// Below, they are wrong.
 pub(super) const WRONG: u8 = 40;
 
+/// What to do where nothing came.
+const NOTHING: &str = "nothing was heard: is the device on, are its TX and RX the right way round, does it speak by itself (else say \
+    what to send, such as send='SI\\r\\n'), and often enough (else seconds=60)?";
+
 /// What seems to be spoken.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Content {
@@ -169,7 +173,7 @@ impl Guess {
         }
         let bytes = if self.parity.is_some() { heard.seven_bits().bytes() } else { heard.bytes() };
         let properties = match &self.content {
-            Content::Nothing => return Err("nothing was heard".to_owned()),
+            Content::Nothing => return Err(NOTHING.to_owned()),
             Content::Noise => return Err("no frames were found in what was heard".to_owned()),
             Content::Language(language) => {
                 line.language = Some(*language);

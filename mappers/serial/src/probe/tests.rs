@@ -1,7 +1,7 @@
 //! When a rate is given up, and the whole probe over TCP. Bytes over TCP have no baud rate, as on a pty: what is shown is
 //! that a line is opened, listened to and drafted from, not that a rate is found. That stands in `guess_tests`, by simulation.
 
-use std::{future::Future, time::Duration};
+use std::{fmt::Write as _, future::Future, time::Duration};
 
 use mapper_api::{Found, Json, Probing as _, Step};
 use serde_json::json;
@@ -74,8 +74,8 @@ async fn probed<F: Future<Output = ()> + Send + 'static>(
     let mut step = Some(first);
     while let Some(shown) = step {
         match shown {
-            Step::Note(text) => steps += &format!("{text}\n"),
-            Step::Heard { bytes, .. } => steps += &format!("heard {} bytes\n", bytes.len()),
+            Step::Note(text) => writeln!(steps, "{text}").unwrap(),
+            Step::Heard { bytes, .. } => writeln!(steps, "heard {} bytes", bytes.len()).unwrap(),
         }
         step = probe.next().await.unwrap();
     }
@@ -124,7 +124,9 @@ async fn silence_is_told() {
         std::future::pending::<()>().await;
     })
     .await;
-    assert_eq!(found.draft.unwrap_err(), "nothing was heard");
+    let why = found.draft.unwrap_err();
+    assert!(why.starts_with("nothing was heard: ") && why.contains("send='SI\\r\\n'"), "{why}");
+    assert!(found.about.iter().all(|(title, _)| *title != "sure"), "{:?}", found.about);
 }
 
 #[tokio::test]

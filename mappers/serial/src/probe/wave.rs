@@ -3,6 +3,7 @@
 //! steep, both clocks exact, and a character without its stop bit is given as it stands (as Linux does without INPCK).
 
 /// The bytes heard at `receiver` baud, 8N1, of bytes sent at `sender` baud with this parity bit (none: 8N1).
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // some thousand bits
 pub(super) fn heard(bytes: &[u8], sender: f64, receiver: f64, even: Option<bool>) -> Vec<u8> {
     // One level for each bit; true is idle.
     let mut levels = vec![true; 12];

@@ -45,8 +45,10 @@ pub(crate) struct Remote {
     text_only: bool,
     /// What was asked last, in words.
     asked: &'static str,
-    /// The server's last answer: command and value.
-    answer: Option<(u8, Vec<u8>)>,
+    /// The command whose answer is awaited.
+    awaited: Option<u8>,
+    /// The value of its answer. What else the server says (notifications, and answers that come late) leaves it alone.
+    answer: Option<Vec<u8>>,
     /// The server asked us to stop sending.
     held: bool,
 }
@@ -63,6 +65,7 @@ impl Remote {
             agreed: None,
             text_only: false,
             asked: "",
+            awaited: None,
             answer: None,
             held: false,
         }
@@ -148,9 +151,10 @@ impl Remote {
 
     async fn ask(&mut self, command: u8, value: &[u8], what: &'static str) -> io::Result<Vec<u8>> {
         codec::command(command, value, &mut self.out);
-        (self.asked, self.answer) = (what, None);
+        (self.asked, self.awaited, self.answer) = (what, Some(command), None);
         loop {
-            if let Some((_, value)) = self.answer.take_if(|(answered, _)| *answered == command) {
+            if let Some(value) = self.answer.take() {
+                self.awaited = None;
                 return Ok(value);
             }
             if self.inbound.len() >= MOST {
@@ -190,7 +194,9 @@ impl Remote {
                 Event::Dont(codec::BINARY) | Event::Wont(codec::BINARY) => self.text_only = true,
                 Event::ComPort { command: codec::SUSPEND, .. } => self.held = true,
                 Event::ComPort { command: codec::RESUME, .. } => self.held = false,
-                Event::ComPort { command, value } => self.answer = Some((*command, value.clone())),
+                Event::ComPort { command, value } if self.awaited == Some(*command) => {
+                    self.answer = Some(value.clone());
+                }
                 _ => codec::reply(&event, &mut self.out),
             }
         }
