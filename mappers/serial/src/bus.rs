@@ -178,12 +178,12 @@ impl SerialBus {
         let mut first = None;
         for _ in 0..=retries {
             self.send(device, request, send).await?;
-            let sent = Instant::now();
-            let first = *first.get_or_insert(sent);
+            let begun = Instant::now();
+            let first = *first.get_or_insert(begun);
             match self.answer(send.len(), expected).await {
                 Ok(Ok(answer)) => {
                     // It may answer the first try, and what answers the last one be as late.
-                    let late = (sent - first).min(expected.timeout * retries);
+                    let late = (begun - first).min(expected.timeout * retries);
                     if !late.is_zero() {
                         let until = Instant::now() + late + STUTTER;
                         self.put_aside_until(until).await.map_err(|error| self.lost(request, &error))?;

@@ -68,7 +68,7 @@ pub(crate) enum Of {
 pub(crate) struct Paces {
     /// The number of the frame that was read last, and whether it was the device's own.
     pub last_read: Option<(u64, bool)>,
-    paces: Vec<(Of, Pace, bool)>,
+    kinds: Vec<(Of, Pace, bool)>,
     /// As of what was heard last.
     silence: Option<Duration>,
 }
@@ -79,17 +79,17 @@ const KINDS: usize = 32;
 impl Paces {
     /// A frame came that said something.
     pub fn heard(&mut self, of: Of, at: Instant, settling: bool) {
-        let known = self.paces.iter().position(|(other, ..)| *other == of);
+        let known = self.kinds.iter().position(|(other, ..)| *other == of);
         let index = known.unwrap_or_else(|| {
-            if self.paces.len() < KINDS {
-                self.paces.push((of, Pace::default(), settling));
+            if self.kinds.len() < KINDS {
+                self.kinds.push((of, Pace::default(), settling));
             }
-            self.paces.len() - 1
+            self.kinds.len() - 1
         });
-        let pace = &mut self.paces[index].1;
+        let pace = &mut self.kinds[index].1;
         pace.heard(at);
         let own = pace.silence(settling);
-        let others = self.paces.iter().filter_map(|(_, pace, settling)| pace.among_others(at, *settling));
+        let others = self.kinds.iter().filter_map(|(_, pace, settling)| pace.among_others(at, *settling));
         self.silence = others.chain([own]).max();
     }
 
@@ -178,6 +178,6 @@ mod tests {
     fn memory_is_bounded() {
         let mut paces = Paces::default();
         (0..1000).for_each(|n| paces.heard(Of::Sender(n.to_string()), Instant::now(), false));
-        assert_eq!(paces.paces.len(), KINDS);
+        assert_eq!(paces.kinds.len(), KINDS);
     }
 }

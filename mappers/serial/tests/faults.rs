@@ -598,11 +598,11 @@ async fn the_second_answer_to_one_question_is_not_taken_for_the_next() {
     let line = Line::new();
     serve_late(
         &line,
-        Duration::from_millis(300),
+        Duration::from_millis(500),
         |asked| if asked == b'T' { b"21\r".to_vec() } else { b"55\r".to_vec() },
     );
     let endpoint = json!({
-        "frame": { "end": "\\r" }, "timeout": "200ms", "retries": 1,
+        "frame": { "end": "\\r" }, "timeout": "350ms", "retries": 1,
         "messages": [
             { "name": "t", "request": "T\\r", "regex": "^(?<v>[0-9.]+)$" },
             { "name": "h", "request": "H\\r", "regex": "^(?<v>[0-9.]+)$" },
@@ -655,7 +655,7 @@ async fn a_write_is_sent_once() {
     // What is asked is asked again; by then all that was written has come.
     session.read(&[0]).await.unwrap_err();
     drop(session);
-    let sent: Vec<_> = std::iter::from_fn(|| doses.recv_timeout(Duration::from_millis(200)).ok()).collect();
+    let sent: Vec<_> = (0..4).map(|_| doses.recv_timeout(PATIENCE).unwrap()).collect();
     assert_eq!(sent, ["DOSE 5\r", "a\r", "a\r", "a\r"]);
 }
 
