@@ -247,7 +247,8 @@ impl<'a> Reader<'a> {
                 Some((Content::Number(Number { digits, exponent }), unit(name)))
             }
             Position(at, half) => {
-                let degrees = position(self.text(at)?)?;
+                let most = if matches!(self.text(half)?, "N" | "S") { 90 } else { 180 };
+                let degrees = position(self.text(at)?, most)?;
                 let digits = if self.negative(half)? { -degrees } else { degrees };
                 Some((Content::Number(Number { digits, exponent: -PLACES }), unit("°")))
             }
@@ -298,17 +299,18 @@ fn named(letter: &str) -> Option<&'static str> {
 /// Decimals of a position: a tenth of a millimetre.
 const PLACES: i16 = 9;
 
-/// Degrees out of `dddmm.mmmm`, as so many parts of 10^-[`PLACES`].
-fn position(text: &str) -> Option<i128> {
+/// Degrees out of `dddmm.mmmm`, as so many parts of 10^-[`PLACES`]; none where they are more than `most`.
+fn position(text: &str, most: i128) -> Option<i128> {
     let Number { digits, exponent } = Number::parse(text).filter(|number| number.digits >= 0)?;
     let ten = 10_i128.checked_pow(u32::from(exponent.unsigned_abs()))?;
     let (degrees, minutes) = (digits / (100 * ten), digits % (100 * ten));
-    if degrees > 180 || minutes >= 60 * ten {
+    if degrees > most || minutes >= 60 * ten {
         return None;
     }
     let one = 10_i128.pow(u32::from(PLACES.unsigned_abs()));
-    let parts = minutes.checked_mul(one)?;
-    Some(degrees * one + (parts + 30 * ten) / (60 * ten))
+    // Thirty digits may stand there: more than these products have room for.
+    let parts = minutes.checked_mul(one)?.checked_add(30 * ten)? / (60 * ten);
+    Some(degrees * one + parts).filter(|parts| *parts <= most * one)
 }
 
 fn pair(text: &str, at: usize) -> Option<u32> {

@@ -152,6 +152,20 @@ fn without_a_fix_there_is_no_position() {
 }
 
 #[test]
+fn a_position_that_is_none_on_earth_is_left_out() {
+    let latitude = |text: &str, half: &str| {
+        let content = format!("GPGGA,184353.07,{text},{half},02410.506,E,1,04,2.6,100.00,M,-33.9,M,,0000");
+        let data = samples::written(&read(&checked(&content)).unwrap());
+        data.into_iter().find(|datum| datum.starts_with("latitude"))
+    };
+    for text in [".170141183460469231731687303715", "9000.001", "9100.0", "18000.0"] {
+        assert_eq!(latitude(text, "S"), None, "{text}");
+    }
+    assert_eq!(latitude("18000.001", "E"), None);
+    assert_eq!(latitude("9000.000", "N").as_deref(), Some("latitude[0]=90.000000000 °"));
+}
+
+#[test]
 fn a_line_of_sentences_is_heard() {
     let mut line = b"half,a,sentence*00\r\n".to_vec();
     for (sentence, _) in SAMPLES {
