@@ -165,6 +165,10 @@ impl Listener {
             }
             Language::Dlms => match self.assembly.frame(bytes)? {
                 None => Ok(None),
+                // It may be what is left of a frame that was refused, whose sum would have proven it.
+                Some(_) if bytes.first() == Some(&seal::TAG) && self.opener.proves_nothing() => {
+                    Err("an encrypted telegram without a frame: only `authenticationKey` would prove it".into())
+                }
                 Some(message) if message.first() == Some(&seal::TAG) => {
                     self.opener.open(&message, |content, _| dlms::read(content)).map(Some)
                 }

@@ -103,6 +103,45 @@ fn no_changed_byte_and_no_lost_frame_gives_a_value() {
     }
 }
 
+/// A sealed telegram as M-Bus meters send a short one: in one frame.
+fn in_one_m_bus_frame(sealed: &[u8]) -> Vec<u8> {
+    let inner = [&[0x53, 0xff, 0x10, 0x01, 0x67], sealed].concat();
+    let (length, sum) =
+        (u8::try_from(inner.len()).unwrap(), inner.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte)));
+    [&[0x68, length, length, 0x68], &inner[..], &[sum, 0x16]].concat()
+}
+
+#[test]
+fn a_sealed_telegram_whose_frame_is_damaged_gives_no_value() {
+    let meter = "am550-vienna";
+    let hdlc = samples::named(FRAMES, meter);
+    let sealed = &hdlc[hdlc.iter().position(|byte| *byte == 0xdb).unwrap()..hdlc.len() - 3];
+    let m_bus = in_one_m_bus_frame(sealed);
+    let says = |line: &[u8]| {
+        let heard = samples::hear(&mut listener(meter), line, 4096);
+        heard.iter().any(|heard| matches!(heard, Heard::Telegram(_)))
+    };
+    assert!(says(&hdlc) && says(&m_bus));
+    for frame in [hdlc.as_slice(), &m_bus] {
+        for (at, bit) in (0..frame.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+            let mut changed = frame.to_vec();
+            changed[at] ^= 1 << bit;
+            assert!(!says(&changed), "{at} {bit}");
+            assert!(at == 0 || !says(&changed[1..]), "{at} {bit}, without the first");
+        }
+    }
+    let heard = samples::hear(&mut listener(meter), sealed, 4096);
+    assert!(matches!(&heard[0], Heard::Bad { why, .. } if why.contains("authenticationKey")), "{heard:?}");
+}
+
+#[test]
+fn a_sealed_telegram_without_a_frame_is_proven_by_its_own_check() {
+    let hdlc = samples::named(FRAMES, "omnipower");
+    let sealed = &hdlc[hdlc.iter().position(|byte| *byte == 0xdb).unwrap()..hdlc.len() - 3];
+    let heard = samples::hear(&mut listener("omnipower"), sealed, 50);
+    assert!(matches!(&heard[..], [Heard::Telegram(telegram)] if telegram.data.len() == 32), "{heard:?}");
+}
+
 #[test]
 fn a_telegram_is_found_after_one_that_lost_its_end() {
     for (meter, first) in [("iskra-am550", 166), ("e450", 141), ("netz-noe", 256)] {
