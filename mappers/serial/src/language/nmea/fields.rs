@@ -20,7 +20,7 @@ pub struct Field {
 enum Kind {
     Number(usize, &'static str),
     /// A number, and the letter of its unit.
-    Measured(usize, usize),
+    Measured(usize, usize, Letters),
     /// A number, and the letter of the side that it counts to: west and south are negative.
     Side(usize, usize, &'static str),
     /// Degrees and minutes in one number, and the letter of the half of the globe.
@@ -46,6 +46,12 @@ const fn number(name: &'static str, at: usize, unit: &'static str) -> Field {
     field(name, Kind::Number(at, unit))
 }
 
+/// Units by their letters: `M` is a metre in one field, and metres per second in another.
+type Letters = &'static [(&'static str, &'static str)];
+
+const LENGTHS: Letters = &[("M", "m"), ("f", "ft"), ("F", "ft")];
+const SPEEDS: Letters = &[("M", "m/s"), ("N", "kn"), ("K", "km/h"), ("S", "mph")];
+
 /// Where a sentence says that its values are none: the field, and what stands in it then.
 type Validity = &'static [(usize, &'static [&'static str])];
 
@@ -63,8 +69,8 @@ pub static SENTENCES: &[(&str, Validity, &[Field])] = &[
             always("quality", Kind::Number(5, "")),
             always("satellites", Kind::Number(6, "")),
             number("hdop", 7, ""),
-            field("altitude", Measured(8, 9)),
-            field("geoidSeparation", Measured(10, 11)),
+            field("altitude", Measured(8, 9, LENGTHS)),
+            field("geoidSeparation", Measured(10, 11, LENGTHS)),
             number("differentialAge", 12, "s"),
             field("differentialStation", Text(13)),
         ],
@@ -169,7 +175,7 @@ pub static SENTENCES: &[(&str, Validity, &[Field])] = &[
         &[
             number("windAngle", 0, "°"),
             field("reference", Text(1)),
-            field("windSpeed", Measured(2, 3)),
+            field("windSpeed", Measured(2, 3, SPEEDS)),
             always("status", Text(4)),
         ],
     ),
@@ -240,7 +246,11 @@ impl<'a> Reader<'a> {
         let unit = |unit: &'static str| (!unit.is_empty()).then_some(Cow::Borrowed(unit));
         match field.kind {
             Kind::Number(at, name) => Some((Content::Number(self.number(at)?), unit(name))),
-            Measured(at, letter) => Some((Content::Number(self.number(at)?), unit(named(self.text(letter)?)?))),
+            Measured(at, letter, letters) => {
+                let letter = self.text(letter)?;
+                let (_, name) = letters.iter().find(|(known, _)| *known == letter)?;
+                Some((Content::Number(self.number(at)?), unit(name)))
+            }
             Side(at, side, name) => {
                 let Number { digits, exponent } = self.number(at)?;
                 let digits = if self.negative(side)? { -digits } else { digits };
@@ -281,18 +291,6 @@ impl<'a> Reader<'a> {
             "N" | "E" => Some(false),
             _ => None,
         }
-    }
-}
-
-/// Units by their letters.
-fn named(letter: &str) -> Option<&'static str> {
-    match letter {
-        "M" => Some("m"),
-        "N" => Some("kn"),
-        "K" => Some("km/h"),
-        "S" => Some("mph"),
-        "f" | "F" => Some("ft"),
-        _ => None,
     }
 }
 

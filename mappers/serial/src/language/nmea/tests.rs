@@ -68,6 +68,8 @@ const SAMPLES: &[(&str, &[&str])] = &[
     ("$GPGSV,3,1,12,01,49,196,41,03,71,278,32,06,02,323,27,11,21,196,39*72", &["satellitesInView[0]=12"]),
     ("$GPHDT,274.07,T*03", &["heading[0]=274.07 °"]),
     ("$WIMWV,041.1,R,01.0,N,A*16", &["windAngle[0]=41.1 °", "reference[0]=R", "windSpeed[0]=1.0 kn", "status[0]=A"]),
+    // The example of Vaisala's manual of the WXT: M is metres per second there.
+    ("$WIMWV,39,R,1.3,M,A*06", &["windAngle[0]=39 °", "reference[0]=R", "windSpeed[0]=1.3 m/s", "status[0]=A"]),
     (
         "$GPVTG,360.0,T,348.7,M,000.0,N,000.0,K*43",
         &["course[0]=360.0 °", "courseMagnetic[0]=348.7 °", "speed[0]=0.0 kn", "speedKmh[0]=0.0 km/h"],
