@@ -142,6 +142,29 @@ fn a_sealed_telegram_without_a_frame_is_proven_by_its_own_check() {
     assert!(matches!(&heard[..], [Heard::Telegram(telegram)] if telegram.data.len() == 32), "{heard:?}");
 }
 
+/// A data notification without a time.
+fn notification(data: &str) -> Result<Vec<String>, String> {
+    super::read(&[&[0x0f, 0, 0, 0, 0, 0], &samples::bytes(data)[..]].concat())
+        .map(|telegram| samples::written(&telegram))
+}
+
+#[test]
+fn a_number_with_decimals_is_none_of_a_list_without_codes() {
+    assert_eq!(notification("02 01 06 0000007d"), Ok(vec!["1-0:1.7.0[0]=125 W".into()]));
+    for float in ["17 41480000", "17 41400000", "18 4029000000000000"] {
+        assert!(notification(&format!("02 01 {float}")).unwrap_err().contains("without codes"), "{float}");
+    }
+}
+
+#[test]
+fn a_float_that_is_no_quantity_is_none_and_spoils_no_other() {
+    for float in ["17 7fc00000", "17 ff800000", "18 7e37e43c8800759c"] {
+        let data =
+            format!("02 06 09 06 0100010700ff {float} 09 06 0100020700ff 17 41480000 09 06 0100030700ff 06 00000007");
+        assert_eq!(notification(&data), Ok(vec!["1-0:2.7.0[0]=12.5".into(), "1-0:3.7.0[0]=7".into()]), "{float}");
+    }
+}
+
 #[test]
 fn a_telegram_is_found_after_one_that_lost_its_end() {
     for (meter, first) in [("iskra-am550", 166), ("e450", 141), ("netz-noe", 256)] {
