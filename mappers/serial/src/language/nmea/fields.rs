@@ -13,6 +13,8 @@ pub struct Field {
     kind: Kind,
     /// Said whether or not the receiver has a fix.
     always: bool,
+    /// Said only where this text stands at this place.
+    only: Option<(usize, &'static str)>,
 }
 
 /// What stands where. A place is that of the field, counted from 0 after the sentence's name.
@@ -35,11 +37,16 @@ enum Kind {
 use Kind::{Calendar, Clock, Measured, Position, Side, Text};
 
 const fn field(name: &'static str, kind: Kind) -> Field {
-    Field { name, kind, always: false }
+    Field { name, kind, always: false, only: None }
 }
 
 const fn always(name: &'static str, kind: Kind) -> Field {
-    Field { name, kind, always: true }
+    Field { name, kind, always: true, only: None }
+}
+
+/// A field of wind: apparent where `R` stands beside it, true where `T` does. Instruments send both in turn.
+const fn wind(name: &'static str, kind: Kind, reference: &'static str) -> Field {
+    Field { name, kind, always: false, only: Some((1, reference)) }
 }
 
 const fn number(name: &'static str, at: usize, unit: &'static str) -> Field {
@@ -173,9 +180,11 @@ pub static SENTENCES: &[(&str, Validity, &[Field])] = &[
         "MWV",
         &[(4, VOID)],
         &[
-            number("windAngle", 0, "°"),
+            wind("windAngle", Kind::Number(0, "°"), "R"),
+            wind("windAngleTrue", Kind::Number(0, "°"), "T"),
             field("reference", Text(1)),
-            field("windSpeed", Measured(2, 3, SPEEDS)),
+            wind("windSpeed", Measured(2, 3, SPEEDS), "R"),
+            wind("windSpeedTrue", Measured(2, 3, SPEEDS), "T"),
             always("status", Text(4)),
         ],
     ),
@@ -240,7 +249,8 @@ impl<'a> Reader<'a> {
     pub fn read(&self, sentence: [u8; 3], field: &Field) -> Option<Read> {
         let (.., validity, _) = SENTENCES.iter().find(|(name, ..)| name.as_bytes() == sentence)?;
         let void = validity.iter().any(|(at, none)| self.fields.get(*at).is_some_and(|text| none.contains(text)));
-        if void && !field.always {
+        let other = field.only.is_some_and(|(at, text)| self.text(at) != Some(text));
+        if other || void && !field.always {
             return None;
         }
         let unit = |unit: &'static str| (!unit.is_empty()).then_some(Cow::Borrowed(unit));

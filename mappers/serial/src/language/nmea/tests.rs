@@ -168,6 +168,18 @@ fn a_position_that_is_none_on_earth_is_left_out() {
 }
 
 #[test]
+fn apparent_and_true_wind_are_told_apart() {
+    for (content, says) in [
+        ("WIMWV,041.1,R,01.0,N,A", ["windAngle[0]=41.1 °", "windSpeed[0]=1.0 kn"]),
+        ("WIMWV,120.0,T,02.0,N,A", ["windAngleTrue[0]=120.0 °", "windSpeedTrue[0]=2.0 kn"]),
+    ] {
+        let data = samples::written(&read(&checked(content)).unwrap());
+        let wind: Vec<&String> = data.iter().filter(|datum| datum.starts_with("wind")).collect();
+        assert_eq!(wind, says, "{content}");
+    }
+}
+
+#[test]
 fn a_line_of_sentences_is_heard() {
     let mut line = b"half,a,sentence*00\r\n".to_vec();
     for (sentence, _) in SAMPLES {
