@@ -103,6 +103,22 @@ fn no_changed_byte_and_no_lost_frame_gives_a_value() {
     }
 }
 
+/// ISO/IEC 13239 lets one flag end a frame and begin the next, and flags fill the time between two.
+#[test]
+fn segments_with_one_flag_or_many_between_them_are_put_together() {
+    let frames = samples::named(FRAMES, "iskra-am550");
+    let (first, second, third) = (&frames[..166], &frames[166..332], &frames[332..]);
+    let one = [first, &second[1..], &third[1..]].concat();
+    let many = [b"\x7e", first, b"\x7e", second, b"\x7e\x7e", third].concat();
+    for (line, piece) in [&one, &many].into_iter().flat_map(|line| [1, 166, 4096].map(|piece| (line, piece))) {
+        let heard = samples::hear(&mut listener("none"), line, piece);
+        let found =
+            heard.iter().filter(|heard| matches!(heard, Heard::Telegram(telegram) if telegram.data.len() == 16));
+        assert_eq!(found.count(), 1, "{piece}: {heard:?}");
+        assert!(!heard.iter().any(|heard| matches!(heard, Heard::Bad { .. })), "{piece}: {heard:?}");
+    }
+}
+
 /// A sealed telegram as M-Bus meters send a short one: in one frame.
 fn in_one_m_bus_frame(sealed: &[u8]) -> Vec<u8> {
     let inner = [&[0x53, 0xff, 0x10, 0x01, 0x67], sealed].concat();
