@@ -57,6 +57,21 @@ pub fn cut(bytes: &[u8]) -> Cut {
     }
 }
 
+/// Whether this is a whole HDLC frame, whose last flag may begin the next frame as well (ISO/IEC 13239).
+pub fn ends_with_flag(frame: &[u8]) -> bool {
+    matches!(frame, [FLAG, .., FLAG])
+}
+
+/// The flag, if these bytes go on as a frame does behind it.
+pub fn shared_flag(bytes: &[u8]) -> Option<u8> {
+    matches!(bytes, [0xa0..=0xaf, ..]).then_some(FLAG)
+}
+
+/// Whether these bytes are flags, which fill the time between two frames: no frame is lost in them.
+pub fn filling(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| *byte == FLAG)
+}
+
 /// Where another frame may begin in bytes that are none.
 pub fn again(bytes: &[u8]) -> Option<usize> {
     [FLAG, LONG_FRAME].iter().filter_map(|start| cut::find(bytes, &[*start], 1)).min()

@@ -242,7 +242,9 @@ pub fn cut(bytes: &[u8]) -> Cut {
 pub fn read(bytes: &[u8]) -> Result<Telegram, String> {
     let text: String = bytes.iter().map(|byte| char::from(byte & 0x7f)).collect();
     let (sender, rest) = text.split_once('\n').ok_or("an identification without an end")?;
-    let rest = rest.rsplit_once('\u{2}').map_or(rest, |(_, data)| data);
+    // The check behind ETX goes first: it may be any byte, STX and `!` too.
+    let rest = rest.split_once('\u{2}').map_or(rest, |(_, data)| data);
+    let rest = rest.split_once('\u{3}').map_or(rest, |(data, _)| data);
     let (data, _) = rest.rsplit_once('!').ok_or("data without its end, `!`")?;
     let data = dataset::data(data)?;
     if data.is_empty() {

@@ -26,6 +26,8 @@ pub struct Listener {
     opener: seal::Opener,
     /// Frames of a DLMS telegram whose last has not come.
     assembly: dlms::Assembly,
+    /// The last frame ended with a flag, and nothing came after it.
+    flag: bool,
     /// What came and is not read yet.
     waiting: Vec<u8>,
     /// What waits will not be finished.
@@ -46,6 +48,7 @@ impl Listener {
             language,
             opener: seal::Opener::new(keys),
             assembly: dlms::Assembly::default(),
+            flag: false,
             waiting: Vec::new(),
             silent: false,
             dropped: 0,
@@ -67,6 +70,7 @@ impl Listener {
     /// [`Listener::next`] would; which goes on after it.
     pub fn silence(&mut self) -> Option<Heard> {
         self.silent = true;
+        self.flag = false;
         self.assembly.clear();
         self.next()
     }
@@ -88,6 +92,11 @@ impl Listener {
             return Some(Heard::Skipped(std::mem::take(&mut self.dropped)));
         }
         loop {
+            if self.flag && !self.waiting.is_empty() {
+                self.flag = false;
+                self.waiting.splice(..0, dlms::shared_flag(&self.waiting));
+            }
+            let mut lost = true;
             let heard = match self.cut() {
                 Cut::More if self.silent && !self.waiting.is_empty() => {
                     let end = self.again(&self.waiting).unwrap_or(self.waiting.len());
@@ -96,13 +105,16 @@ impl Listener {
                 }
                 Cut::More => return None,
                 Cut::Noise(count) => {
+                    lost = self.language != Language::Dlms || !dlms::filling(&self.waiting[..count]);
                     self.waiting.drain(..count);
                     Heard::Skipped(count)
                 }
                 Cut::Bad(count, why) => Heard::Bad { bytes: self.waiting.drain(..count).collect(), why },
                 Cut::Whole(count) => {
                     let mut bytes: Vec<u8> = self.waiting.drain(..count).collect();
-                    match self.read(&bytes) {
+                    let read = self.read(&bytes);
+                    self.flag = read.is_ok() && self.language == Language::Dlms && dlms::ends_with_flag(&bytes);
+                    match read {
                         Ok(Some(telegram)) => Heard::Telegram(telegram),
                         Ok(None) => continue,
                         Err(why) => {
@@ -115,7 +127,7 @@ impl Listener {
                     }
                 }
             };
-            if !matches!(heard, Heard::Telegram(_)) {
+            if lost && !matches!(heard, Heard::Telegram(_)) {
                 self.assembly.clear();
             }
             return Some(heard);
@@ -165,6 +177,10 @@ impl Listener {
             }
             Language::Dlms => match self.assembly.frame(bytes)? {
                 None => Ok(None),
+                // It may be what is left of a frame that was refused, whose sum would have proven it.
+                Some(_) if bytes.first() == Some(&seal::TAG) && self.opener.proves_nothing() => {
+                    Err("an encrypted telegram without a frame: only `authenticationKey` would prove it".into())
+                }
                 Some(message) if message.first() == Some(&seal::TAG) => {
                     self.opener.open(&message, |content, _| dlms::read(content)).map(Some)
                 }

@@ -59,6 +59,11 @@ impl Opener {
         self.keys.encryption.is_some()
     }
 
+    /// Whether telegrams are opened without a look at their check: the content, or what is around it, must prove itself.
+    pub fn proves_nothing(&self) -> bool {
+        self.has_key() && self.keys.authentication.is_none()
+    }
+
     /// What `read` makes of the content; it is told whether the check proved it, and must prove it itself if not.
     ///
     /// # Errors

@@ -13,6 +13,8 @@ pub enum Item<'a> {
     Nothing,
     Bool(bool),
     Number(Number),
+    /// One that may have decimals.
+    Float(Number),
     /// A number of one byte with a sign, which scalers are.
     Small(i8),
     Enum(u8),
@@ -99,8 +101,8 @@ impl<'a> Reader<'a> {
             0x14 => number(i64::from_be_bytes(self.array()?).into()),
             0x15 => number(u64::from_be_bytes(self.array()?).into()),
             0x16 => Item::Enum(self.array::<1>()?[0]),
-            0x17 => float(&f32::from_be_bytes(self.array()?).to_string())?,
-            0x18 => float(&f64::from_be_bytes(self.array()?).to_string())?,
+            0x17 => float(&f32::from_be_bytes(self.array()?).to_string()),
+            0x18 => float(&f64::from_be_bytes(self.array()?).to_string()),
             0x19 => Item::Time(self.take(12)?),
             0x1a => Item::Octets(self.take(5)?),
             0x1b => Item::Octets(self.take(4)?),
@@ -109,8 +111,9 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn float(text: &str) -> Result<Item<'static>, String> {
-    Number::parse(text).map(Item::Number).ok_or_else(|| format!("a number {text}"))
+/// What is no number, or one with more digits than a quantity has, is nothing: the parts beside it are right.
+fn float(text: &str) -> Item<'static> {
+    Number::parse(text).map_or(Item::Nothing, Item::Float)
 }
 
 /// The values with their codes: the code is six bytes of which the last is 255, the value what follows; then may come a group
@@ -152,7 +155,7 @@ fn named(items: &[Item]) -> Result<Vec<Datum>, String> {
 /// The value of a part that is one.
 pub fn content(code: Obis, value: &Item) -> Option<Content> {
     Some(match *value {
-        Item::Number(number) => Content::Number(number),
+        Item::Number(number) | Item::Float(number) => Content::Number(number),
         Item::Small(digits) => Content::Number(Number::whole(digits)),
         Item::Enum(value) => Content::Number(Number::whole(value)),
         Item::Bool(value) => Content::Bool(value),

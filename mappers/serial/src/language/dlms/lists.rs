@@ -9,7 +9,7 @@ use crate::language::{Content, Datum, Name, Number, Obis};
 /// What stands at a place: the code, the power of ten of its number, the unit.
 type Place = (usize, &'static str, i16, &'static str);
 
-/// A list: its parts (`n`umber, `c`lock, `o`ctets or text), how the first of them begins, and what is read.
+/// A list: its parts (whole `n`umber, `c`lock, `o`ctets or text), how the first of them begins, and what is read.
 type List = (&'static str, &'static [u8], &'static [&'static [Place]]);
 
 /// Power and what comes with it of a Kaifa of Norway (NEK, HAN of KFM_001), from the fourth part on.

@@ -103,6 +103,84 @@ fn no_changed_byte_and_no_lost_frame_gives_a_value() {
     }
 }
 
+/// ISO/IEC 13239 lets one flag end a frame and begin the next, and flags fill the time between two.
+#[test]
+fn segments_with_one_flag_or_many_between_them_are_put_together() {
+    let frames = samples::named(FRAMES, "iskra-am550");
+    let (first, second, third) = (&frames[..166], &frames[166..332], &frames[332..]);
+    let one = [first, &second[1..], &third[1..]].concat();
+    let many = [b"\x7e", first, b"\x7e", second, b"\x7e\x7e", third].concat();
+    for (line, piece) in [&one, &many].into_iter().flat_map(|line| [1, 166, 4096].map(|piece| (line, piece))) {
+        let heard = samples::hear(&mut listener("none"), line, piece);
+        let found =
+            heard.iter().filter(|heard| matches!(heard, Heard::Telegram(telegram) if telegram.data.len() == 16));
+        assert_eq!(found.count(), 1, "{piece}: {heard:?}");
+        assert!(!heard.iter().any(|heard| matches!(heard, Heard::Bad { .. })), "{piece}: {heard:?}");
+    }
+}
+
+/// A sealed telegram as M-Bus meters send a short one: in one frame.
+fn in_one_m_bus_frame(sealed: &[u8]) -> Vec<u8> {
+    let inner = [&[0x53, 0xff, 0x10, 0x01, 0x67], sealed].concat();
+    let (length, sum) =
+        (u8::try_from(inner.len()).unwrap(), inner.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte)));
+    [&[0x68, length, length, 0x68], &inner[..], &[sum, 0x16]].concat()
+}
+
+#[test]
+fn a_sealed_telegram_whose_frame_is_damaged_gives_no_value() {
+    let meter = "am550-vienna";
+    let hdlc = samples::named(FRAMES, meter);
+    let sealed = &hdlc[hdlc.iter().position(|byte| *byte == 0xdb).unwrap()..hdlc.len() - 3];
+    let m_bus = in_one_m_bus_frame(sealed);
+    let says = |line: &[u8]| {
+        let heard = samples::hear(&mut listener(meter), line, 4096);
+        heard.iter().any(|heard| matches!(heard, Heard::Telegram(_)))
+    };
+    assert!(says(&hdlc) && says(&m_bus));
+    for frame in [hdlc.as_slice(), &m_bus] {
+        for (at, bit) in (0..frame.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+            let mut changed = frame.to_vec();
+            changed[at] ^= 1 << bit;
+            assert!(!says(&changed), "{at} {bit}");
+            assert!(at == 0 || !says(&changed[1..]), "{at} {bit}, without the first");
+        }
+    }
+    let heard = samples::hear(&mut listener(meter), sealed, 4096);
+    assert!(matches!(&heard[0], Heard::Bad { why, .. } if why.contains("authenticationKey")), "{heard:?}");
+}
+
+#[test]
+fn a_sealed_telegram_without_a_frame_is_proven_by_its_own_check() {
+    let hdlc = samples::named(FRAMES, "omnipower");
+    let sealed = &hdlc[hdlc.iter().position(|byte| *byte == 0xdb).unwrap()..hdlc.len() - 3];
+    let heard = samples::hear(&mut listener("omnipower"), sealed, 50);
+    assert!(matches!(&heard[..], [Heard::Telegram(telegram)] if telegram.data.len() == 32), "{heard:?}");
+}
+
+/// A data notification without a time.
+fn notification(data: &str) -> Result<Vec<String>, String> {
+    super::read(&[&[0x0f, 0, 0, 0, 0, 0], &samples::bytes(data)[..]].concat())
+        .map(|telegram| samples::written(&telegram))
+}
+
+#[test]
+fn a_number_with_decimals_is_none_of_a_list_without_codes() {
+    assert_eq!(notification("02 01 06 0000007d"), Ok(vec!["1-0:1.7.0[0]=125 W".into()]));
+    for float in ["17 41480000", "17 41400000", "18 4029000000000000"] {
+        assert!(notification(&format!("02 01 {float}")).unwrap_err().contains("without codes"), "{float}");
+    }
+}
+
+#[test]
+fn a_float_that_is_no_quantity_is_none_and_spoils_no_other() {
+    for float in ["17 7fc00000", "17 ff800000", "18 7e37e43c8800759c"] {
+        let data =
+            format!("02 06 09 06 0100010700ff {float} 09 06 0100020700ff 17 41480000 09 06 0100030700ff 06 00000007");
+        assert_eq!(notification(&data), Ok(vec!["1-0:2.7.0[0]=12.5".into(), "1-0:3.7.0[0]=7".into()]), "{float}");
+    }
+}
+
 #[test]
 fn a_telegram_is_found_after_one_that_lost_its_end() {
     for (meter, first) in [("iskra-am550", 166), ("e450", 141), ("netz-noe", 256)] {

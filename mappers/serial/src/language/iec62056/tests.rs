@@ -66,6 +66,21 @@ fn a_meter_of_mode_c_is_read() {
 }
 
 #[test]
+fn a_check_that_is_a_mark_of_the_data_does_no_harm() {
+    for (said, instead, check) in
+        [("951.721", "951.722", '\x02'), ("951.721", "951.723", '\x03'), ("(M26)", "(m26)", '!')]
+    {
+        let line = E350.replacen(said, instead, 1).replace("\x03\x01", &format!("\x03{check}"));
+        let mut readout = Readout::new("", 300).unwrap();
+        readout.hear(line.as_bytes());
+        let steps = steps(&mut readout);
+        assert_eq!(telegram(&steps).data.len(), 22, "{check:?}");
+        let heard = samples::hear(&mut Listener::new(Language::Iec62056, Keys::default()), line.as_bytes(), 50);
+        assert!(matches!(&heard[..], [Heard::Telegram(telegram)] if telegram.data.len() == 22), "{check:?}: {heard:?}");
+    }
+}
+
+#[test]
 fn the_letter_after_the_maker_says_the_rate() {
     for (head, expected) in [
         (

@@ -13,6 +13,8 @@ pub struct Field {
     kind: Kind,
     /// Said whether or not the receiver has a fix.
     always: bool,
+    /// Said only where this text stands at this place.
+    only: Option<(usize, &'static str)>,
 }
 
 /// What stands where. A place is that of the field, counted from 0 after the sentence's name.
@@ -20,7 +22,7 @@ pub struct Field {
 enum Kind {
     Number(usize, &'static str),
     /// A number, and the letter of its unit.
-    Measured(usize, usize),
+    Measured(usize, usize, Letters),
     /// A number, and the letter of the side that it counts to: west and south are negative.
     Side(usize, usize, &'static str),
     /// Degrees and minutes in one number, and the letter of the half of the globe.
@@ -35,16 +37,27 @@ enum Kind {
 use Kind::{Calendar, Clock, Measured, Position, Side, Text};
 
 const fn field(name: &'static str, kind: Kind) -> Field {
-    Field { name, kind, always: false }
+    Field { name, kind, always: false, only: None }
 }
 
 const fn always(name: &'static str, kind: Kind) -> Field {
-    Field { name, kind, always: true }
+    Field { name, kind, always: true, only: None }
+}
+
+/// A field of wind: apparent where `R` stands beside it, true where `T` does. Instruments send both in turn.
+const fn wind(name: &'static str, kind: Kind, reference: &'static str) -> Field {
+    Field { name, kind, always: false, only: Some((1, reference)) }
 }
 
 const fn number(name: &'static str, at: usize, unit: &'static str) -> Field {
     field(name, Kind::Number(at, unit))
 }
+
+/// Units by their letters: `M` is a metre in one field, and metres per second in another.
+type Letters = &'static [(&'static str, &'static str)];
+
+const LENGTHS: Letters = &[("M", "m"), ("f", "ft"), ("F", "ft")];
+const SPEEDS: Letters = &[("M", "m/s"), ("N", "kn"), ("K", "km/h"), ("S", "mph")];
 
 /// Where a sentence says that its values are none: the field, and what stands in it then.
 type Validity = &'static [(usize, &'static [&'static str])];
@@ -63,8 +76,8 @@ pub static SENTENCES: &[(&str, Validity, &[Field])] = &[
             always("quality", Kind::Number(5, "")),
             always("satellites", Kind::Number(6, "")),
             number("hdop", 7, ""),
-            field("altitude", Measured(8, 9)),
-            field("geoidSeparation", Measured(10, 11)),
+            field("altitude", Measured(8, 9, LENGTHS)),
+            field("geoidSeparation", Measured(10, 11, LENGTHS)),
             number("differentialAge", 12, "s"),
             field("differentialStation", Text(13)),
         ],
@@ -167,9 +180,11 @@ pub static SENTENCES: &[(&str, Validity, &[Field])] = &[
         "MWV",
         &[(4, VOID)],
         &[
-            number("windAngle", 0, "°"),
+            wind("windAngle", Kind::Number(0, "°"), "R"),
+            wind("windAngleTrue", Kind::Number(0, "°"), "T"),
             field("reference", Text(1)),
-            field("windSpeed", Measured(2, 3)),
+            wind("windSpeed", Measured(2, 3, SPEEDS), "R"),
+            wind("windSpeedTrue", Measured(2, 3, SPEEDS), "T"),
             always("status", Text(4)),
         ],
     ),
@@ -234,20 +249,26 @@ impl<'a> Reader<'a> {
     pub fn read(&self, sentence: [u8; 3], field: &Field) -> Option<Read> {
         let (.., validity, _) = SENTENCES.iter().find(|(name, ..)| name.as_bytes() == sentence)?;
         let void = validity.iter().any(|(at, none)| self.fields.get(*at).is_some_and(|text| none.contains(text)));
-        if void && !field.always {
+        let other = field.only.is_some_and(|(at, text)| self.text(at) != Some(text));
+        if other || void && !field.always {
             return None;
         }
         let unit = |unit: &'static str| (!unit.is_empty()).then_some(Cow::Borrowed(unit));
         match field.kind {
             Kind::Number(at, name) => Some((Content::Number(self.number(at)?), unit(name))),
-            Measured(at, letter) => Some((Content::Number(self.number(at)?), unit(named(self.text(letter)?)?))),
+            Measured(at, letter, letters) => {
+                let letter = self.text(letter)?;
+                let (_, name) = letters.iter().find(|(known, _)| *known == letter)?;
+                Some((Content::Number(self.number(at)?), unit(name)))
+            }
             Side(at, side, name) => {
                 let Number { digits, exponent } = self.number(at)?;
                 let digits = if self.negative(side)? { -digits } else { digits };
                 Some((Content::Number(Number { digits, exponent }), unit(name)))
             }
             Position(at, half) => {
-                let degrees = position(self.text(at)?)?;
+                let most = if matches!(self.text(half)?, "N" | "S") { 90 } else { 180 };
+                let degrees = position(self.text(at)?, most)?;
                 let digits = if self.negative(half)? { -degrees } else { degrees };
                 Some((Content::Number(Number { digits, exponent: -PLACES }), unit("°")))
             }
@@ -283,32 +304,21 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Units by their letters.
-fn named(letter: &str) -> Option<&'static str> {
-    match letter {
-        "M" => Some("m"),
-        "N" => Some("kn"),
-        "K" => Some("km/h"),
-        "S" => Some("mph"),
-        "f" | "F" => Some("ft"),
-        _ => None,
-    }
-}
-
 /// Decimals of a position: a tenth of a millimetre.
 const PLACES: i16 = 9;
 
-/// Degrees out of `dddmm.mmmm`, as so many parts of 10^-[`PLACES`].
-fn position(text: &str) -> Option<i128> {
+/// Degrees out of `dddmm.mmmm`, as so many parts of 10^-[`PLACES`]; none where they are more than `most`.
+fn position(text: &str, most: i128) -> Option<i128> {
     let Number { digits, exponent } = Number::parse(text).filter(|number| number.digits >= 0)?;
     let ten = 10_i128.checked_pow(u32::from(exponent.unsigned_abs()))?;
     let (degrees, minutes) = (digits / (100 * ten), digits % (100 * ten));
-    if degrees > 180 || minutes >= 60 * ten {
+    if degrees > most || minutes >= 60 * ten {
         return None;
     }
     let one = 10_i128.pow(u32::from(PLACES.unsigned_abs()));
-    let parts = minutes.checked_mul(one)?;
-    Some(degrees * one + (parts + 30 * ten) / (60 * ten))
+    // Thirty digits may stand there: more than these products have room for.
+    let parts = minutes.checked_mul(one)?.checked_add(30 * ten)? / (60 * ten);
+    Some(degrees * one + parts).filter(|parts| *parts <= most * one)
 }
 
 fn pair(text: &str, at: usize) -> Option<u32> {

@@ -68,6 +68,8 @@ const SAMPLES: &[(&str, &[&str])] = &[
     ("$GPGSV,3,1,12,01,49,196,41,03,71,278,32,06,02,323,27,11,21,196,39*72", &["satellitesInView[0]=12"]),
     ("$GPHDT,274.07,T*03", &["heading[0]=274.07 °"]),
     ("$WIMWV,041.1,R,01.0,N,A*16", &["windAngle[0]=41.1 °", "reference[0]=R", "windSpeed[0]=1.0 kn", "status[0]=A"]),
+    // The example of Vaisala's manual of the WXT: M is metres per second there.
+    ("$WIMWV,39,R,1.3,M,A*06", &["windAngle[0]=39 °", "reference[0]=R", "windSpeed[0]=1.3 m/s", "status[0]=A"]),
     (
         "$GPVTG,360.0,T,348.7,M,000.0,N,000.0,K*43",
         &["course[0]=360.0 °", "courseMagnetic[0]=348.7 °", "speed[0]=0.0 kn", "speedKmh[0]=0.0 km/h"],
@@ -148,6 +150,32 @@ fn without_a_fix_there_is_no_position() {
         let data = samples::written(&read(&checked(content)).unwrap());
         let known = ["status", "mode", "quality", "satellites", "selection", "fix", "hdop[0]=1.03"];
         assert!(data.iter().all(|datum| known.iter().any(|known| datum.starts_with(known))), "{content}: {data:?}");
+    }
+}
+
+#[test]
+fn a_position_that_is_none_on_earth_is_left_out() {
+    let latitude = |text: &str, half: &str| {
+        let content = format!("GPGGA,184353.07,{text},{half},02410.506,E,1,04,2.6,100.00,M,-33.9,M,,0000");
+        let data = samples::written(&read(&checked(&content)).unwrap());
+        data.into_iter().find(|datum| datum.starts_with("latitude"))
+    };
+    for text in [".170141183460469231731687303715", "9000.001", "9100.0", "18000.0"] {
+        assert_eq!(latitude(text, "S"), None, "{text}");
+    }
+    assert_eq!(latitude("18000.001", "E"), None);
+    assert_eq!(latitude("9000.000", "N").as_deref(), Some("latitude[0]=90.000000000 °"));
+}
+
+#[test]
+fn apparent_and_true_wind_are_told_apart() {
+    for (content, says) in [
+        ("WIMWV,041.1,R,01.0,N,A", ["windAngle[0]=41.1 °", "windSpeed[0]=1.0 kn"]),
+        ("WIMWV,120.0,T,02.0,N,A", ["windAngleTrue[0]=120.0 °", "windSpeedTrue[0]=2.0 kn"]),
+    ] {
+        let data = samples::written(&read(&checked(content)).unwrap());
+        let wind: Vec<&String> = data.iter().filter(|datum| datum.starts_with("wind")).collect();
+        assert_eq!(wind, says, "{content}");
     }
 }
 
