@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use frame::{Check, Form, Frame, LengthAt, Order, Over, Stuffing};
 pub use line::{Flow, Parity, Rs485, Usb};
 pub use message::{Binary, Columns, JsonLine, Message};
-pub use property::{Address, Base, Sentence, Write};
+pub use property::{Address, Base, Decimal, Sentence, Write};
 
 /// How to reach a serial device: exactly one of `path`, `usb`, `tcp` and `rfc2217`; what its frames are, and what is said on
 /// the line.

@@ -62,6 +62,10 @@ pub struct Address {
     /// How a number is written in a text: `decimal` (if left out) or `hex` digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<Base>,
+    /// What parts a number's decimals off in a text: `point` or `comma`; the other one then parts its thousands. If left out it is
+    /// either, and a number such as `1,234`, which may be both, is bad.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decimal: Option<Decimal>,
     /// How the property is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub write: Option<Write>,
@@ -112,4 +116,13 @@ pub enum Base {
     #[default]
     Decimal,
     Hex,
+}
+
+/// What parts the decimals of a number in a text off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub enum Decimal {
+    Point,
+    Comma,
 }

@@ -52,6 +52,9 @@ impl Place {
                 wrong(key, format!("with this `language` a property says where it lives by `{wanted}`"));
             }
         }
+        if address.decimal.is_some() {
+            wrong("decimal", "numbers of a `language` have a point".to_owned());
+        }
         let what = match (wanted, &address.obis, &address.nmea) {
             ("obis", Some(code), _) => match code.parse() {
                 Ok(code) => Some(What::Obis(code, usize::try_from(address.index.unwrap_or(0)).ok())),

@@ -37,8 +37,8 @@ impl Place {
         let Point { address, data_type, order, size, .. } = point;
         let mut mistakes = Vec::new();
         let mut wrong = |key: &str, message: String| mistakes.push((key.to_owned(), message));
-        let reading =
-            Reading { data_type: *data_type, order: *order, size: *size, base: address.base.unwrap_or_default() };
+        let (base, decimal) = (address.base.unwrap_or_default(), address.decimal);
+        let reading = Reading { data_type: *data_type, order: *order, size: *size, base, decimal };
         let whence = whence(point, message).map_err(|(key, message)| wrong(key, message)).ok();
         if let Some(Whence::Bytes(_) | Whence::Raw) = whence
             && address.base.is_some()
@@ -47,6 +47,10 @@ impl Place {
         }
         if reading.base == Base::Hex && matches!(data_type, DataType::String | DataType::DateTime) {
             wrong("base", format!("is of a number or of bytes; the property is a {data_type}"));
+        }
+        let of_bytes = matches!(whence, Some(Whence::Bytes(_) | Whence::Raw));
+        if decimal.is_some() && (of_bytes || base == Base::Hex || !data_type.is_number()) {
+            wrong("decimal", "is of a decimal number in a text".to_owned());
         }
         if address.bits.is_some() && address.offset.is_none() {
             wrong("bits", "goes with `offset`".to_owned());

@@ -187,6 +187,49 @@ fn texts_are_values_of_every_type() {
 }
 
 #[test]
+fn a_comma_is_read_where_it_cannot_be_misread_or_as_the_address_says() {
+    const LINE: &str = r#"{"name": "l", "regex": "^(?<v>.*)$"}"#;
+    const WHICH: &str = "has a comma, of decimals or of thousands; `decimal: comma` or `decimal: point` says which";
+    for (decimal, text, expected) in [
+        ("", "12,5", "12.5"),
+        ("", "0,123", "0.123"),
+        ("", "-0012,500", "-12.5"),
+        ("", "1.234", "1.234"),
+        ("", "1,234", WHICH),
+        ("", "- 12,500", WHICH),
+        ("", "001,234", WHICH),
+        ("", "1,234.5", "is no decimal number"),
+        ("", "1,234,567", "is no decimal number"),
+        ("comma", "1,234", "1.234"),
+        ("comma", "12", "12"),
+        ("comma", "-1.234.567,5", "-1234567.5"),
+        ("comma", "1.234", "1234"),
+        ("comma", "12.5", "is no decimal number by `decimal: comma`"),
+        ("comma", "1,234.5", "is no decimal number by `decimal: comma`"),
+        ("point", "1,234", "1234"),
+        ("point", "1,234.5", "1234.5"),
+        ("point", "+1,234e1", "12340"),
+        ("point", "12,5", "is no decimal number by `decimal: point`"),
+        ("point", "1234,567", "is no decimal number by `decimal: point`"),
+        ("point", ",123", "is no decimal number by `decimal: point`"),
+        ("point", "1.2.3", "is no decimal number by `decimal: point`"),
+    ] {
+        let address = match decimal {
+            "" => r#"{"field": "v"}"#.to_owned(),
+            decimal => format!(r#"{{"field": "v", "decimal": "{decimal}"}}"#),
+        };
+        let found = said(LINE, &point(&address, DataType::Float64), text.as_bytes());
+        let expected =
+            if expected.contains(' ') { format!("badData: '{text}' {expected}") } else { expected.to_owned() };
+        assert_eq!(found, expected, "{decimal} {text:?}");
+    }
+    // JSON's own numbers have a point; its texts are as the address says.
+    let json = point(r#"{"pointer": "/v", "decimal": "comma"}"#, DataType::Float64);
+    assert_eq!(said(JSON, &json, br#"{"id": 7, "v": 1.234}"#), "1.234");
+    assert_eq!(said(JSON, &json, br#"{"id": 7, "v": "1,234"}"#), "1.234");
+}
+
+#[test]
 fn what_is_no_number_is_kept_for_sentinels() {
     let message = message(r#"{"name": "l", "regex": "^(?<v>.*)$"}"#);
     let place = Place::new(&point(r#"{"field": "v"}"#, DataType::Float32), &message).unwrap();
@@ -291,6 +334,8 @@ fn all_mistakes_of_an_address_are_told_at_once() {
         (BINARY, r#"{"offset": 1, "bits": "9"}"#, "uint8", &[("bits", "last bit is 7")]),
         (BINARY, r#"{"offset": 1, "bits": "x"}"#, "uint8", &[("bits", "\"4..11\"")]),
         (BINARY, r#"{"offset": 1, "base": "hex"}"#, "uint8", &[("base", "in a text")]),
+        (BINARY, r#"{"offset": 1, "decimal": "comma"}"#, "uint8", &[("decimal", "in a text")]),
+        (SICS, r#"{"field": "unit", "decimal": "comma"}"#, "string", &[("decimal", "in a text")]),
         (SICS, r#"{"field": "weight", "bits": "1"}"#, "uint8", &[("bits", "`offset`")]),
         (WHOLE, r#"{"raw": true}"#, "uint8", &[("raw", "a text or bytes; the property is a uint8")]),
         (SICS, r#"{"field": "unit", "base": "hex"}"#, "string", &[("base", "is a string")]),

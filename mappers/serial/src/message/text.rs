@@ -1,11 +1,13 @@
 //! Texts and JSON to values, by type. What is no value of the type is refused in its own words, never guessed; what a device
 //! sends instead of a number is kept beside the refusal, for the `invalid` of a property.
 
+use std::borrow::Cow;
+
 use mapper_api::{ByteOrder, DataType, Refusal, Value};
 use mapper_values::codec;
 
 use crate::{
-    config::Base,
+    config::{Base, Decimal},
     language::Number,
     octets::{Shown, latin_1},
 };
@@ -17,6 +19,7 @@ pub(super) struct Reading {
     pub order: ByteOrder,
     pub size: Option<u16>,
     pub base: Base,
+    pub decimal: Option<Decimal>,
 }
 
 /// The greatest power of ten that a number in a text may have; a double has no greater one.
@@ -48,7 +51,7 @@ impl Reading {
                     .map_err(|_| none(text, "is no time; 2024-05-01T12:00:00Z would be accepted"))
             }
             (Base::Decimal, _) => {
-                let number = decimal(text).ok_or_else(|| none(text, "is no decimal number"))?;
+                let number = decimal(text, self.decimal).map_err(|why| none(text, why))?;
                 self.number(number, factor)
             }
         }
@@ -66,7 +69,7 @@ impl Reading {
             (serde_json::Value::Bool(truth), DataType::Bool) => Ok(Value::Bool(*truth)),
             (other, DataType::String) => Ok(Value::Text(other.to_string())),
             (serde_json::Value::Number(number), data_type) if data_type.is_number() || data_type == DataType::Bool => {
-                Self { base: Base::Decimal, ..self }.text(&number.to_string(), factor)
+                Self { base: Base::Decimal, decimal: None, ..self }.text(&number.to_string(), factor)
             }
             (other, data_type) => {
                 let shown: String = other.to_string().chars().take(64).collect();
@@ -124,19 +127,58 @@ impl Reading {
 
 /// The number that a text spells: a sign, blanks after it as scales write them, digits with a point or a comma, and a power
 /// of ten.
-fn decimal(text: &str) -> Option<Number> {
-    let (negative, unsigned) = match text.as_bytes().first()? {
-        b'-' => (true, text[1..].trim_ascii_start()),
-        b'+' => (false, text[1..].trim_ascii_start()),
+///
+/// # Errors
+/// It is none, in words.
+fn decimal(text: &str, sign: Option<Decimal>) -> Result<Number, &'static str> {
+    const NONE: &str = "is no decimal number";
+    let (negative, unsigned) = match text.as_bytes() {
+        [b'-', ..] => (true, text[1..].trim_ascii_start()),
+        [b'+', ..] => (false, text[1..].trim_ascii_start()),
         _ => (false, text),
     };
     let (digits, power) = match unsigned.split_once(['e', 'E']) {
-        Some((digits, power)) => (digits, power.parse().ok().filter(|power: &i16| power.abs() <= POWERS)?),
+        Some((digits, power)) => (digits, power.parse().ok().filter(|power: &i16| power.abs() <= POWERS).ok_or(NONE)?),
         None => (unsigned, 0),
     };
-    let number = Number::parse(digits).filter(|_| !digits.starts_with(['+', '-']))?;
+    let digits = with_point(digits, sign)?;
+    let number = Number::parse(&digits).filter(|_| !digits.starts_with(['+', '-'])).ok_or(NONE)?;
     let digits = if negative { -number.digits } else { number.digits };
-    Some(Number { digits, exponent: number.exponent.checked_add(power)? })
+    Ok(Number { digits, exponent: number.exponent.checked_add(power).ok_or(NONE)? })
+}
+
+/// Digits with a point before their decimals, and with nothing between their thousands.
+///
+/// # Errors
+/// A lone comma may part decimals or thousands, and nobody said which.
+fn with_point(digits: &str, sign: Option<Decimal>) -> Result<Cow<'_, str>, &'static str> {
+    let (mark, between, refused) = match (sign, digits.split_once(',')) {
+        (None, None) => return Ok(digits.into()),
+        (None, Some((whole, decimals))) if decimals.len() == 3 && (1..=3).contains(&whole.len()) && whole != "0" => {
+            return Err("has a comma, of decimals or of thousands; `decimal: comma` or `decimal: point` says which");
+        }
+        (None, Some(_)) => return Ok(digits.replace(',', ".").into()),
+        (Some(Decimal::Point), _) => ('.', ',', "is no decimal number by `decimal: point`"),
+        (Some(Decimal::Comma), _) => (',', '.', "is no decimal number by `decimal: comma`"),
+    };
+    let (whole, decimals) = digits.split_once(mark).map_or((digits, None), |(whole, rest)| (whole, Some(rest)));
+    let mut groups = whole.split(between);
+    let first = groups.next().unwrap_or_default();
+    let mut plain = first.to_owned();
+    for group in groups {
+        if group.len() != 3 || !(1..=3).contains(&first.len()) {
+            return Err(refused);
+        }
+        plain.push_str(group);
+    }
+    if let Some(decimals) = decimals {
+        if decimals.contains(['.', ',']) {
+            return Err(refused);
+        }
+        plain.push('.');
+        plain.push_str(decimals);
+    }
+    Ok(plain.into())
 }
 
 fn truth(text: &str) -> Option<bool> {

@@ -4,7 +4,7 @@ use mapper_api::{DataType, Value};
 
 use super::Place;
 use crate::{
-    config::{Address, Base, Language, Sentence, Write},
+    config::{Address, Base, Decimal, Language, Sentence, Write},
     language::{Content, Datum, Name, Number, Telegram},
 };
 
@@ -146,6 +146,13 @@ fn mistakes_are_named_with_what_would_be_accepted() {
         (Language::Sml, obis("power"), DataType::Float64, "obis", "write one as 1-0:1.8.0"),
         (Language::Sml, nmea("GGA", "altitude"), DataType::Float64, "nmea", "by `obis`"),
         (Language::Nmea, obis("1.8.0"), DataType::Float64, "obis", "by `nmea`"),
+        (
+            Language::P1,
+            Address { decimal: Some(Decimal::Comma), ..obis("1.8.0") },
+            DataType::Float64,
+            "decimal",
+            "have a point",
+        ),
         (Language::Nmea, nmea("GGA", "speed"), DataType::Float64, "nmea.field", "altitude"),
         (Language::Nmea, nmea("ABC", "speed"), DataType::Float64, "nmea.sentence", "RMC"),
         (
