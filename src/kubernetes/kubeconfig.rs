@@ -48,6 +48,11 @@ fn settings(text: &str, folder: &Path) -> anyhow::Result<Config> {
         .context("the certificate authority")?;
     config.root_cert = authority.as_deref().map(certificates).transpose()?;
     config.accept_invalid_certs = flag(cluster, "insecure-skip-tls-verify")?;
+    if config.root_cert.is_some() && config.accept_invalid_certs {
+        bail!(
+            "the cluster has a certificate authority and insecure-skip-tls-verify, which would believe anybody: take one out"
+        );
+    }
     config.tls_server_name = word(cluster, "tls-server-name")?;
     let of_process = |name: &str| std::env::var(name).ok();
     proxy::refuse(word(cluster, "proxy-url")?.as_deref(), &config.cluster_url, of_process)?;
@@ -278,6 +283,7 @@ users:
             (changed("skip-tls-verify: true", "skip-tls-verify: perhaps"), "must be true or false"),
             (changed("interactiveMode: Never", "interactiveMode: Often"), "Never, IfAvailable or Always"),
             (changed("proxy-url: ''", "certificate-authority: ca.crt"), "/etc/k/ca.crt"),
+            (changed("proxy-url: ''", "certificate-authority-data: IA=="), "which would believe anybody"),
             (changed("proxy-url: ''", "proxy-url: http://u:5234567890@proxy:3128"), "the proxy proxy:3128"),
             (changed("proxy-url: ''", "proxy-url: 'http://u:5234567890@a b'"), "the proxy in proxy-url is no URL"),
         ] {
