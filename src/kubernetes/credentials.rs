@@ -64,10 +64,12 @@ impl Credentials {
             Proof::Word(bearer(provided(provider)?)?)
         } else if let (Some(name), Some(password)) = (&user.username, &user.password) {
             Proof::Word(secret(&format!("Basic {}", STANDARD.encode(format!("{name}:{}", password.expose_secret()))))?)
+        } else if let Some(path) = &user.token_file {
+            // The file goes before the token, which stands in until it can be read, as client-go has it.
+            let token = user.token.as_ref().map(|token| bearer(token.expose_secret())).transpose()?;
+            Proof::File(TokenFile::open(path, token)?)
         } else if let Some(token) = &user.token {
             Proof::Word(bearer(token.expose_secret())?)
-        } else if let Some(path) = &user.token_file {
-            Proof::File(TokenFile::open(path)?)
         } else if let Some(exec) = &user.exec {
             let given = plugin::run(exec)?;
             identity = given.identity.or(identity);
@@ -101,9 +103,13 @@ struct TokenFile {
 }
 
 impl TokenFile {
-    fn open(path: impl Into<PathBuf>) -> anyhow::Result<Self> {
+    /// With a token for as long as the file cannot be read, if there is one.
+    fn open(path: impl Into<PathBuf>, until_then: Option<HeaderValue>) -> anyhow::Result<Self> {
         let path = path.into();
-        let header = Self::load(&path).with_context(|| format!("the token file {}", path.display()))?;
+        let header = match (Self::load(&path), until_then) {
+            (Err(_), Some(token)) => token,
+            (read, _) => read.with_context(|| format!("the token file {}", path.display()))?,
+        };
         Ok(Self { path, read: Mutex::new((header, Instant::now())) })
     }
 
@@ -170,7 +176,8 @@ fn identity_of_files(user: &AuthInfo) -> anyhow::Result<Option<Identity>> {
 pub fn data_or_file(data: Option<&str>, file: Option<&str>) -> anyhow::Result<Option<Vec<u8>>> {
     match (data.filter(|text| !text.is_empty()), file.filter(|path| !path.is_empty())) {
         // What is no base64 is not repeated: it may be a key.
-        (Some(text), _) => STANDARD.decode(text).ok().context("it is no base64").map(Some),
+        // Ends of lines do not count, as `base64` writes them.
+        (Some(text), _) => STANDARD.decode(text.replace(['\r', '\n'], "")).ok().context("it is no base64").map(Some),
         (None, Some(path)) => std::fs::read(path).with_context(|| path.to_owned()).map(Some),
         (None, None) => Ok(None),
     }
@@ -214,7 +221,9 @@ mod tests {
         let file = Some(file.display().to_string());
         for (user, expected) in [
             (none(), "nobody"),
-            (AuthInfo { token: Some("t".into()), token_file: file.clone(), ..none() }, "Bearer t"),
+            (AuthInfo { token: Some("t".into()), token_file: file.clone(), ..none() }, "Bearer of-file"),
+            (AuthInfo { token: Some("t".into()), token_file: Some("/no/such".into()), ..none() }, "Bearer t"),
+            (AuthInfo { token: Some("t".into()), ..none() }, "Bearer t"),
             (AuthInfo { token_file: file, ..none() }, "Bearer of-file"),
             (
                 AuthInfo { username: Some("Aladdin".into()), password: Some("open sesame".into()), ..none() },
@@ -254,6 +263,13 @@ mod tests {
     }
 
     #[test]
+    fn base64_may_be_broken_into_lines() {
+        for (text, expected) in [("YW\nJj\r\n", Some(&b"abc"[..])), ("YWJj", Some(b"abc")), ("YW Jj", None)] {
+            assert_eq!(data_or_file(Some(text), None).ok().flatten().as_deref(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
     fn no_secret_is_shown() {
         let user = AuthInfo { token: Some("s3cret".into()), ..AuthInfo::default() };
         let credentials = Credentials::read(&user).unwrap();
@@ -265,7 +281,7 @@ mod tests {
     async fn a_token_file_is_read_again_and_one_that_is_gone_leaves_the_last_token() {
         let path = folder().join("token");
         std::fs::write(&path, "first").unwrap();
-        let file = TokenFile::open(&path).unwrap();
+        let file = TokenFile::open(&path, None).unwrap();
         std::fs::write(&path, "second").unwrap();
         tokio::time::advance(REREAD / 2).await;
         assert_eq!(file.header(), "Bearer first", "not read for each request");
