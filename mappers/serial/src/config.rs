@@ -93,7 +93,7 @@ pub struct Endpoint {
     /// The messages that the device sends, or answers with. A frame is the first one that it fits; what fits one with a
     /// `request`, and was not asked for, is nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(length(max = 32))]
     pub messages: Vec<Message>,
     /// Texts for `{name}` in requests and conditions, such as the address of a device on a line of several.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
