@@ -36,6 +36,6 @@ pub struct Sample {
     pub from: Option<String>,
     /// What the device answered, under the protocol's key. Its schema is the mapper's.
     pub given: Map<String, Value>,
-    /// The values, by property, after scale and labels.
+    /// The values, by property, after scale and labels; `notAvailable` where the answer says that there is none.
     pub expect: Map<String, Value>,
 }

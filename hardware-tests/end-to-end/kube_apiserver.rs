@@ -155,7 +155,7 @@ fn refuses_mistakes_in_words(server: &Server) {
         (
             "two protocols",
             device(&json!({"protocol": {"modbus": {"tcp": "h", "unit": 1}, "virtual": {}}})),
-            &["spec.protocol", "exactly one protocol must be given: ble, modbus, virtual"],
+            &["spec.protocol", "exactly one protocol must be given: ble, modbus, serial, virtual"],
         ),
         (
             "an address of another protocol",

@@ -123,9 +123,9 @@ fn samples_are_run_with_no_hardware() {
     };
     let with = |expect: &str| given(213, expect);
     assert_eq!(lines(&build(&[("m.yaml", &with("{t: 21.3}"))])), Vec::<String>::new());
-    assert_eq!(lines(&build(&[("m.yaml", &given(-1, "{t: null}"))])), Vec::<String>::new());
+    assert_eq!(lines(&build(&[("m.yaml", &given(-1, "{t: notAvailable}"))])), Vec::<String>::new());
     for (expect, message) in [
-        ("{t: null}", "spec.samples[0].expect.t: null was expected, but the sample gives 21.3"),
+        ("{t: notAvailable}", "spec.samples[0].expect.t: \"notAvailable\" was expected, but the sample gives 21.3"),
         ("{t: 2130}", "spec.samples[0].expect.t: 2130 was expected, but the sample gives 21.3"),
         ("{tt: 1}", "spec.samples[0].expect.tt: the model has no such property; did you mean \"t\"?"),
     ] {
