@@ -51,14 +51,14 @@ pub enum Step {
 /// One readout of one meter. Each is a new one.
 #[derive(Debug)]
 pub struct Readout {
-    todo: VecDeque<Step>,
+    ahead: VecDeque<Step>,
     /// What came since the request: the identification and the data.
     heard: Vec<u8>,
     /// Where the data begins in it, and at which rate it comes; none before the identification.
     identified: Option<(usize, u32)>,
     reaction: Duration,
     repeats: u8,
-    /// The last step stands in `todo`, or was taken out.
+    /// The last step stands in `ahead`, or was taken out.
     over: bool,
 }
 
@@ -73,7 +73,7 @@ impl Readout {
             return Err(format!("{address:?} is no address; at most {ADDRESS} letters, digits and blanks are"));
         }
         Ok(Self {
-            todo: [Step::Baud(baud), Step::Send(format!("/?{address}!\r\n").into_bytes())].into(),
+            ahead: [Step::Baud(baud), Step::Send(format!("/?{address}!\r\n").into_bytes())].into(),
             heard: Vec::new(),
             identified: None,
             reaction: REACTION,
@@ -84,7 +84,7 @@ impl Readout {
 
     /// What to do now. After the readout is over there is nothing more: it stays silent.
     pub fn step(&mut self) -> Step {
-        self.todo.pop_front().unwrap_or_else(|| {
+        self.ahead.pop_front().unwrap_or_else(|| {
             if self.over { Step::Silent("the readout is over".into()) } else { Step::Listen(LONGEST_PAUSE) }
         })
     }
@@ -118,7 +118,7 @@ impl Readout {
             Block::Bad(..) => {
                 self.repeats -= 1;
                 self.heard.truncate(from);
-                self.todo.extend([Step::Pause(self.reaction), Step::Send(vec![NAK])]);
+                self.ahead.extend([Step::Pause(self.reaction), Step::Send(vec![NAK])]);
             }
         }
     }
@@ -140,7 +140,7 @@ impl Readout {
 
     fn end(&mut self, step: Step) {
         self.over = true;
-        self.todo.push_back(step);
+        self.ahead.push_back(step);
     }
 
     /// Looks for the identification, `/XXXZ...`: maker, rate, type. What stands before it, such as the request as the line
@@ -156,12 +156,12 @@ impl Readout {
             b'0'..=b'6' => {
                 let baud = RATES[usize::from(rate - b'0')];
                 let acknowledgement = vec![0x06, b'0', rate, b'0', b'\r', b'\n'];
-                self.todo.extend([Step::Pause(self.reaction), Step::Send(acknowledgement), Step::Baud(baud)]);
+                self.ahead.extend([Step::Pause(self.reaction), Step::Send(acknowledgement), Step::Baud(baud)]);
                 baud
             }
             b'A'..=b'F' => {
                 let baud = RATES[usize::from(rate - b'A') + 1];
-                self.todo.push_back(Step::Baud(baud));
+                self.ahead.push_back(Step::Baud(baud));
                 baud
             }
             _ => RATES[0],
