@@ -12,6 +12,7 @@ mod size;
 mod stage;
 mod startup;
 mod steady;
+mod yardstick;
 
 use std::{path::PathBuf, time::Duration};
 

@@ -17,6 +17,8 @@ use hardware_tests::{
     subscriber::Subscriber,
 };
 
+use crate::yardstick;
+
 /// Who does the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who {
@@ -82,16 +84,7 @@ impl Rig {
     /// Starts the broker and builds the reference. Without a gateway only the reference takes part.
     pub fn new(gateway: Option<PathBuf>) -> Result<Self> {
         let scratch = Scratch::new()?;
-        let reference = scratch.path().join("reference");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench/reference.c");
-        let built = Command::new("cc")
-            .args(["-O2", "-Wall", "-o"])
-            .arg(&reference)
-            .arg(&source)
-            .args(["-lmodbus", "-lmosquitto"])
-            .status()
-            .context("no C compiler: run hardware-tests/install")?;
-        ensure!(built.success(), "cannot build {}: run hardware-tests/install", source.display());
+        let reference = yardstick::build(scratch.path(), "reference", &["-lmodbus", "-lmosquitto"])?;
         if let Some(program) = &gateway {
             ensure!(program.is_file(), "{}: no such program", program.display());
         }

@@ -1,6 +1,8 @@
 //! The figures of serial lines. The lines are ptys, whose far end sends whole frames at the pace of a baud rate: a USB adapter
 //! hands over other pieces than that, at other times, and costs the kernel more; that is not in these figures.
 
+mod full;
+
 use std::{
     io::{Read as _, Write as _},
     net::{Ipv4Addr, TcpStream},
@@ -11,23 +13,18 @@ use std::{
 use anyhow::{Context, Result};
 use hardware_tests::{
     broker::free_port,
-    figure::{Figure, median, percentile},
+    figure::{Figure, percentile},
     gateway::serial_yaml,
-    proc,
-    serial::{Content, FRAME, Sender},
-    subscriber::Subscriber,
+    serial::{Content, Sender},
 };
 
 use crate::{
     Options, size,
-    stage::{PATIENCE, Stage, load_average, mib, wait},
+    stage::{PATIENCE, Stage, load_average, wait},
 };
 
 /// The parts.
 pub const PARTS: [&str; 4] = ["serial-saturated", "serial-ports", "serial-latency", "serial-unplug"];
-
-/// Lines at once.
-const PORTS: usize = 16;
 
 /// Measures these parts. Without a program, one is built with serial lines alone.
 pub fn measure(parts: &[&str], options: &Options) -> Result<()> {
@@ -38,8 +35,8 @@ pub fn measure(parts: &[&str], options: &Options) -> Result<()> {
     for part in parts {
         let stage = Stage::new(&program)?;
         match *part {
-            "serial-saturated" => full(&stage, options, 1, 115_200),
-            "serial-ports" => full(&stage, options, PORTS, 9600),
+            "serial-saturated" => full::saturated(&stage, options),
+            "serial-ports" => full::ports(&stage, options),
             "serial-latency" => latency(&stage, options),
             _ => unplug(&stage, options),
         }
@@ -59,74 +56,6 @@ fn devices(stage: &Stage, count: usize, baud: u32) -> Vec<(String, String)> {
         (name, yaml)
     };
     (0..count).map(one).collect()
-}
-
-/// The time that a frame takes: ten bits a character.
-fn frame_time(baud: u32) -> Duration {
-    Duration::from_secs(10 * FRAME as u64) / baud
-}
-
-/// Waits until no message comes any more.
-fn settled(subscriber: &Subscriber) -> Result<()> {
-    let mut last = (0, Instant::now());
-    wait("the last messages", || {
-        let now = subscriber.tally()?.messages;
-        if now != last.0 {
-            last = (now, Instant::now());
-        }
-        Ok(last.1.elapsed() > Duration::from_secs(1))
-    })
-}
-
-/// Lines that are full of frames: each must come out as one message.
-fn full(stage: &Stage, options: &Options, ports: usize, baud: u32) -> Result<()> {
-    let subscriber = stage.subscriber(false)?;
-    let gateway = stage.gateway(devices(stage, ports, baud), None)?;
-    let senders: Vec<Sender> =
-        (0..ports).map(|n| Sender::plug(&line(stage, n), frame_time(baud), Content::Number)).collect::<Result<_>>()?;
-    subscriber.wait("a reading of each line", PATIENCE, |tally| tally.devices.len() == ports)?;
-    let counted = || senders.iter().map(Sender::sent).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
-    let quiet = |quiet| senders.iter().for_each(|sender| sender.quiet(quiet));
-    let (mut shares, mut sent, mut refused, mut messages, mut missing) = (Vec::new(), 0, 0, 0, 0);
-    let before = load_average();
-    for _ in 0..options.rounds {
-        quiet(true);
-        settled(&subscriber)?;
-        subscriber.mark();
-        let (start, used, at) = (Instant::now(), proc::usage(gateway.pid())?, counted());
-        quiet(false);
-        std::thread::sleep(Duration::from_secs(options.seconds));
-        quiet(true);
-        let (took, used) = (start.elapsed(), proc::usage(gateway.pid())?.cpu.saturating_sub(used.cpu));
-        shares.push(100.0 * used.as_secs_f64() / took.as_secs_f64());
-        settled(&subscriber)?;
-        let (end, tally) = (counted(), subscriber.tally()?);
-        sent += end.0 - at.0;
-        refused += end.1 - at.1;
-        messages += tally.messages;
-        missing += tally.missing;
-    }
-    let memory = proc::memory(gateway.pid())?;
-    gateway.stop()?;
-    let (name, unit, reach) = if ports == 1 {
-        ("serial.saturated", "percent of one core, a line of 115,200 baud full of 20-byte frames", "< 2, none lost")
-    } else {
-        ("serial.ports", "MiB (VmHWM), 16 lines of 9600 baud full of 20-byte frames", "< 12, none lost")
-    };
-    Figure::new(name, unit, reach)
-        .with("cpuPercent", median(shares.iter().copied()))
-        .with("windows", shares)
-        .with("peakMiB", mib(memory.peak_kib))
-        .with("ownMiB", mib(memory.anon_kib))
-        .with("frames", sent)
-        .with("messages", messages)
-        .with("lost", i64::try_from(sent)? - i64::try_from(messages)?)
-        .with("notTaken", refused)
-        .with("missing", missing)
-        .with("loadBefore", before)
-        .with("loadAfter", load_average())
-        .print();
-    Ok(())
 }
 
 /// From the stamp, taken right before a frame is written as a whole, to the subscriber.

@@ -51,6 +51,11 @@ impl Stage {
         gateway::start_on(&self.program, self.scratch.path(), &folder, self.broker.port, SETTINGS, bus)
     }
 
+    /// The broker's port.
+    pub fn port(&self) -> u16 {
+        self.broker.port
+    }
+
     /// Connects a subscriber.
     pub fn subscriber(&self, stamped: bool) -> Result<Subscriber> {
         Subscriber::connect(self.broker.port, stamped)
